@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// How every contender measures itself, so that none can measure itself better.
+//
+//   bench::row row{"task", "await", "hand_pool", 300'000};
+//   while (row.again()) work();          // work() does 300'000 units
+//
+// again() runs the body a few times to warm it up, then takes samples and prints one line for a
+// machine to read: question, row, contender, ns per unit, allocations per unit, units per sample.
+// The time is that of the fastest sample: what else the machine does can only add to it. The body
+// may suspend.
+//
+// This header also replaces operator new to count allocations, so include it in one translation
+// unit per program. BENCH_ROW (a name) and BENCH_SAMPLES (a number) narrow a run, for profilers.
+//
+// Next: run.sh, which interleaves the programs of one question and compares them.
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+namespace bench {
+
+/// Allocations of this thread since it started.
+inline constinit thread_local unsigned long allocations = 0;
+
+/// A contender that computes the wrong answer is not measured.
+inline void check(bool right, const char* what) {
+  if (right) return;
+  std::fprintf(stderr, "wrong answer: %s\n", what);
+  std::abort();
+}
+
+/// Ends the program as skipped: the runner says so and goes on.
+[[noreturn]] inline void skip(const char* why) {
+  std::fprintf(stderr, "skipped: %s\n", why);
+  std::exit(77);
+}
+
+/// Keeps the compiler from computing `value` at compile time or not at all.
+template <typename T>
+inline void keep(T& value) {
+  asm volatile("" : "+r"(value) : : "memory");
+}
+
+class row {
+  using clock = std::chrono::steady_clock;
+
+ public:
+  row(const char* question, const char* name, const char* contender, double units)
+      : question_(question), name_(name), contender_(contender), units_(units) {
+    if (const char* number = std::getenv("BENCH_SAMPLES")) samples_ = std::atoi(number);
+    const char* only = std::getenv("BENCH_ROW");
+    wanted_ = !only || std::strcmp(only, name) == 0;
+  }
+
+  row(const row&) = delete;
+  row& operator=(const row&) = delete;
+
+  /// Ends the sample that runs, and begins the next one unless there are enough.
+  bool again() {
+    const auto stopped = clock::now();
+    if (!wanted_) return false;
+    if (taken_ > 0) {
+      allocations_ += allocations - allocations_before_;
+      fastest_ =
+          std::min(fastest_, std::chrono::duration<double, std::nano>(stopped - started_).count());
+    }
+    if (taken_ == samples_) {
+      std::printf("%s %s %s %.2f %.3f %.0f\n", question_, name_, contender_, fastest_ / units_,
+                  static_cast<double>(allocations_) / (units_ * samples_), units_);
+      std::fflush(stdout);
+      return false;
+    }
+    if (warmed_ < warm_ups)
+      ++warmed_;
+    else
+      ++taken_;
+    allocations_before_ = allocations;
+    started_ = clock::now();
+    return true;
+  }
+
+ private:
+  static constexpr int warm_ups = 3;
+
+  const char* question_;
+  const char* name_;
+  const char* contender_;
+  double units_;
+  bool wanted_;
+  int samples_ = 25;
+  int warmed_ = 0;
+  int taken_ = 0;
+  double fastest_ = 1e300;
+  unsigned long allocations_ = 0;
+  unsigned long allocations_before_ = 0;
+  clock::time_point started_;
+};
+
+}  // namespace bench
+
+// Not inlined, as the standard library's are not.
+
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  ++bench::allocations;
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc{};
+}
+
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
+  ++bench::allocations;
+  const auto unit = static_cast<std::size_t>(alignment);
+  if (void* memory = std::aligned_alloc(unit, (size + unit - 1) / unit * unit)) return memory;
+  throw std::bad_alloc{};
+}
+
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The limit for input and output: a ring set up as one thread that knows what it does would set it
+// up, spoken to by liburing alone.
+
+#include "bench.hpp"
+
+#include <liburing.h>
+
+namespace hand {
+
+class raw_ring {
+ public:
+  static constexpr unsigned entries = 256;
+
+  raw_ring() {
+    const int error = io_uring_queue_init(entries, &ring_,
+                                          IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
+    if (error < 0) {
+      std::fprintf(stderr, "io_uring_setup: %s\n", std::strerror(-error));
+      bench::skip("needs io_uring of Linux 6.1");
+    }
+    bench::check(io_uring_register_ring_fd(&ring_) == 1, "the ring's descriptor is registered");
+  }
+  raw_ring(const raw_ring&) = delete;
+  raw_ring& operator=(const raw_ring&) = delete;
+  ~raw_ring() { io_uring_queue_exit(&ring_); }
+
+  io_uring* get() noexcept { return &ring_; }
+
+  /// An entry of the submission queue; whoever asks has left room for it.
+  io_uring_sqe* entry() noexcept { return io_uring_get_sqe(&ring_); }
+
+  /// One system call for all that was prepared, then `f(cqe)` for all that has completed.
+  template <typename F>
+  void turn(F f) {
+    io_uring_submit_and_wait(&ring_, 1);
+    unsigned head;
+    unsigned seen = 0;
+    io_uring_cqe* cqe;
+    io_uring_for_each_cqe(&ring_, head, cqe) {
+      f(*cqe);
+      ++seen;
+    }
+    io_uring_cq_advance(&ring_, seen);
+  }
+
+ private:
+  io_uring ring_;
+};
+
+}  // namespace hand
