@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <rondo/rondo.hpp>
+
+rondo::task<int> answer() { co_return 42; }

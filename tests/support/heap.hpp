@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+
+// Counts what goes through the global operator new and delete of a test executable, on all threads.
+// Catch2's own macros allocate too, so take the numbers first and check them afterwards:
+//
+//   const auto before = rondo_test::allocations();
+//   work();
+//   const auto during = rondo_test::allocations() - before;
+//   CHECK(during == 0);
+namespace rondo_test {
+
+std::size_t allocations() noexcept;  // calls of operator new so far
+std::size_t live_blocks() noexcept;  // those not yet deleted
+
+}  // namespace rondo_test
