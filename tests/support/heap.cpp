@@ -6,6 +6,24 @@
 #include <cstdlib>
 #include <new>
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RONDO_TEST_HEAP_NOT_COUNTED
+#endif
+#endif
+
+#if defined(RONDO_TEST_HEAP_NOT_COUNTED)
+
+namespace rondo_test {
+
+std::size_t allocations() noexcept { return 0; }
+std::size_t live_blocks() noexcept { return 0; }
+bool heap_is_counted() noexcept { return false; }
+
+}  // namespace rondo_test
+
+#else
+
 // On top of malloc and free, so that sanitizers still see every block.
 
 namespace {
@@ -48,6 +66,8 @@ std::size_t live_blocks() noexcept {
   return news.load(std::memory_order_relaxed) - deletes.load(std::memory_order_relaxed);
 }
 
+bool heap_is_counted() noexcept { return true; }
+
 }  // namespace rondo_test
 
 // clang-format off
@@ -72,3 +92,5 @@ void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { releas
 void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept { release(p); }
 void operator delete[](void* p, std::align_val_t, const std::nothrow_t&) noexcept { release(p); }
 // clang-format on
+
+#endif
