@@ -11,7 +11,7 @@ set -euo pipefail
 # use | how to see that it is there | Debian, Ubuntu | Fedora | openSUSE | Arch
 #   command:a,b     one of these programs is on the PATH
 #   library:a,b     pkg-config knows one of these
-#   path:p          this path exists
+#   path:p,q        one of these paths exists
 table='
 examples | command:c++,g++,clang++          | g++                  | gcc-c++            | gcc-c++             | gcc
 examples | command:cmake                    | cmake                | cmake              | cmake               | cmake
@@ -21,7 +21,7 @@ examples | library:liburing                 | liburing-dev         | liburing-de
 examples | library:libcurl                  | libcurl4-openssl-dev | libcurl-devel      | libcurl-devel       | curl
 examples | library:nlohmann_json            | nlohmann-json3-dev   | json-devel         | nlohmann_json-devel | nlohmann-json
 examples | library:fmt                      | libfmt-dev           | fmt-devel          | fmt-devel           | fmt
-examples | path:/etc/ssl/certs              | ca-certificates      | ca-certificates    | ca-certificates     | ca-certificates
+examples | path:/etc/ssl/certs/ca-certificates.crt,/etc/pki/tls/cert.pem,/etc/ssl/ca-bundle.pem | ca-certificates      | ca-certificates    | ca-certificates     | ca-certificates
 tests    | library:catch2,catch2-with-main  | catch2               | catch-devel        | Catch2-devel        | catch2
 tests    | command:python3                  | python3              | python3            | python3             | python
 tests    | command:nginx                    | nginx-light          | nginx              | nginx               | nginx
