@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// What may run next, and the one function that resumes coroutines.
+//
+// `loop_base` is all of a loop that tasks, combinators and locks need: a queue of what is ready, and a
+// way to run it. `event_loop` adds the kernel, time and other threads; a test drives it by hand:
+//
+//     loop.push(node);                 // later: in the next run_ready
+//     while (loop.run_ready() != 0) {}
+//
+// Who resumes. A coroutine is only ever resumed from `resume_now` below, or started by whoever awaits
+// it (`task_state::start`), which nests. When a coroutine ends and its awaiter is asleep, it does not
+// resume the awaiter itself: it leaves it in the *bounce slot* and returns, and `resume_now`, to which
+// it returns, goes on with what it finds there. So nothing is ever resumed from inside something that
+// ends, a frame is never destroyed while its own code is on the stack, and a chain of a million
+// sleeping tasks unwinds in constant stack, in every build mode of every compiler (symmetric transfer
+// is a jump only in some of them).
+//
+// Starting nests as long as the stack is shallow, because a call that returns is what processors
+// predict best. Once it is `stack_budget` deep, the child goes through the bounce slot as well.
+//
+// One slot is enough: whoever fills it returns at once, through frames that only suspend, to the
+// nearest `resume_now` or `settle`. A combinator, which starts several children in a row, calls
+// `settle` after each of them.
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <utility>
+
+#include <rondo/config.hpp>
+#include <rondo/core/continuation.hpp>
+#include <rondo/detail/stack.hpp>
+
+namespace rondo {
+struct unhandled_error;
+}
+
+namespace rondo::detail {
+
+/// An entry of the queue. It lives in whatever waits, so queuing never allocates.
+struct ready_node {
+  ready_node* next = nullptr;
+  continuation waiter;
+};
+
+class loop_base;
+
+/// The loop that this thread runs at the moment.
+RONDO_VISIBLE inline constinit thread_local loop_base* running_loop = nullptr;
+
+class loop_base {
+ public:
+  loop_base(const loop_base&) = delete;
+  loop_base& operator=(const loop_base&) = delete;
+
+  /// Tells the node's waiter in the next turn, never from inside this call.
+  void push(ready_node& node) noexcept {
+    node.next = nullptr;
+    *tail_ = &node;
+    tail_ = &node.next;
+  }
+
+  /// For what completes by itself: a listener is told now, a coroutine is queued.
+  void complete(ready_node& node) noexcept {
+    if (node.waiter.is_listener()) {
+      node.waiter.notify();
+    } else {
+      push(node);
+    }
+  }
+
+  /// Like push, from whatever thread: wakes the loop if it sleeps.
+  void push_from_anywhere(ready_node& node) noexcept {
+    if (running_loop == this || deliver_ == nullptr) {
+      push(node);
+    } else {
+      deliver_(*this, node);
+    }
+  }
+
+  /// For an operation that is ready when it starts: whether it is to wait a turn all the same. One in
+  /// 128 does, so that a task which never has to wait cannot keep the others from running.
+  [[nodiscard]] bool ready_at_once(ready_node& node) noexcept {
+    if ((++ready_at_once_ & 127) != 0) [[likely]] return false;
+    push(node);
+    return true;
+  }
+
+  [[nodiscard]] bool has_ready() const noexcept { return head_ != nullptr; }
+
+  /// Tells everybody who was ready when it was called; newcomers wait for the next call, so that
+  /// nobody who is always ready keeps the rest from running. Gives how many were told.
+  std::size_t run_ready() noexcept {
+    ready_node* node = std::exchange(head_, nullptr);
+    tail_ = &head_;
+    std::size_t told = 0;
+    while (node != nullptr) {
+      ready_node* const next = node->next;  // the node may be gone once its waiter was told
+      if (node->waiter.is_listener()) {
+        node->waiter.notify();
+        settle();
+      } else {
+        resume_now(node->waiter.coroutine());
+      }
+      node = next;
+      ++told;
+    }
+    return told;
+  }
+
+  /// Leaves a coroutine for the nearest `resume_now` or `settle`; the caller returns to it at once.
+  void bounce(std::coroutine_handle<> coroutine) noexcept {
+    RONDO_ASSERT(!bounced_, "two coroutines in the bounce slot: a combinator did not settle");
+    bounced_ = coroutine;
+  }
+
+  /// Resumes what the last start left in the bounce slot.
+  void settle() noexcept {
+    if (bounced_) [[unlikely]] {
+      resume_now(std::exchange(bounced_, nullptr));
+    }
+  }
+
+  /// Whether starts should go through the bounce slot rather than nest.
+  [[nodiscard]] bool stack_is_deep() const noexcept { return stack_pointer() < deepest_; }
+
+  /// Reports an error that nobody awaits.
+  void report(unhandled_error&& error) noexcept {
+    if (report_ != nullptr) report_(*this, std::move(error));
+  }
+
+ protected:
+  using report_function = void (*)(loop_base&, unhandled_error&&) noexcept;
+  using deliver_function = void (*)(loop_base&, ready_node&) noexcept;
+
+  explicit loop_base(report_function on_report = nullptr,
+                     deliver_function on_delivery = nullptr) noexcept
+      : report_(on_report), deliver_(on_delivery) {}
+  ~loop_base() = default;
+
+  /// Resumes a coroutine and whatever it hands on to.
+  void resume_now(std::coroutine_handle<> coroutine) noexcept {
+    do {
+      coroutine.resume();
+      coroutine = std::exchange(bounced_, nullptr);
+    } while (coroutine);
+  }
+
+  /// Measures the stack from here: called at the start of a turn, from wherever the loop is driven.
+  void begin_turn() noexcept {
+    const std::uintptr_t here = stack_pointer();
+    deepest_ = here > stack_budget ? here - stack_budget : 0;
+  }
+
+ private:
+  static constexpr std::uintptr_t stack_budget = std::uintptr_t{64} << 10;
+
+  ready_node* head_ = nullptr;
+  ready_node** tail_ = &head_;
+  std::coroutine_handle<> bounced_;
+  std::uintptr_t deepest_ = 0;
+  unsigned ready_at_once_ = 0;
+  report_function report_;    // null: errors that nobody awaits are forgotten
+  deliver_function deliver_;  // null: a loop of one thread
+};
+
+}  // namespace rondo::detail

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// A scope is one line of work that runs beside others: the root, each spawned task, each child of a
+// combinator. The tasks that are awaited one inside the other along that line share it; each promise
+// carries a pointer to it.
+//
+// It solves one problem: to cancel a line of work from outside, in constant time, without tokens and
+// without the line's help. At any moment a line is suspended on at most one thing, its *leaf*: an
+// operation of the kernel, a timer, a place in a waiting list, or a combinator, whose leaf function
+// passes the request on to its children's scopes.
+//
+// The contract of every leaf:
+// - it enters the scope when it starts and leaves when it ends, so a scope that computes has none;
+// - `cancel` asks it to end soon. It never ends inside that call: it ends once, later, through its
+//   ordinary path, and its success beats the request;
+// - started in a canceled scope it asks nothing of the kernel: it is refused, and ends as canceled
+//   through the ready queue, one turn later, so that code that swallows cancellations cannot hang the
+//   loop. Code that swallows a thousand of them is reported.
+//
+// A cancellation is level-triggered: the flag stays, and every later operation in the scope ends the
+// same way. Whether something was canceled is asked of its scope, never of an exception's type alone.
+
+#include <cstdint>
+
+#include <rondo/core/error.hpp>
+#include <rondo/core/ready_queue.hpp>
+
+namespace rondo::detail {
+
+struct leaf {
+  void (*cancel)(leaf&) noexcept;
+};
+
+class scope {
+ public:
+  scope() noexcept = default;  // opened before it is used
+  explicit scope(loop_base& loop) noexcept : loop_(&loop) {}
+  scope(const scope&) = delete;
+  scope& operator=(const scope&) = delete;
+
+  /// Becomes a line that nobody awaits but the loop.
+  void open(loop_base& loop) noexcept { loop_ = &loop; }
+
+  /// Becomes a child line of another: it starts canceled if that one is.
+  void open(const scope& parent) noexcept {
+    loop_ = parent.loop_;
+    canceled_ = parent.canceled_;
+  }
+
+  [[nodiscard]] loop_base& loop() const noexcept { return *loop_; }
+  [[nodiscard]] bool canceled() const noexcept { return canceled_; }
+
+  void cancel() noexcept {
+    if (canceled_) return;
+    canceled_ = true;
+    if (leaf_ != nullptr) leaf_->cancel(*leaf_);
+  }
+
+  void enter(leaf& l) noexcept {
+    RONDO_ASSERT(leaf_ == nullptr, "two operations at once in one line of work");
+    leaf_ = &l;
+  }
+  void leave() noexcept { leaf_ = nullptr; }
+
+  /// Ends an operation that was started in a canceled scope: as canceled, one turn later.
+  void refuse(ready_node& node) noexcept {
+    if (++refused_ == 1000) [[unlikely]] report_swallowing();
+    loop_->push(node);
+  }
+
+ private:
+  void report_swallowing() noexcept {
+    loop_->report({unhandled_error::kind::ignores_cancellation, {}, nullptr,
+                   "a canceled task has swallowed a thousand cancellations and goes on; "
+                   "let operation_canceled pass"});
+  }
+
+  loop_base* loop_ = nullptr;
+  leaf* leaf_ = nullptr;
+  std::uint32_t refused_ = 0;
+  bool canceled_ = false;
+};
+
+}  // namespace rondo::detail

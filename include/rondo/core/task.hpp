@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// task<T>: a function that can wait. It does nothing until it is awaited, and whoever awaits it goes on
+// when it has ended, with its value or its exception.
+//
+//     rondo::task<std::string> greeting(std::string name) {
+//       co_await rondo::sleep_for(1s);
+//       co_return "hello, " + name;
+//     }
+//     auto text = co_await greeting("world");
+//
+// Arguments are moved into the coroutine; what is passed by reference is kept alive by the caller
+// until the await returns. A lambda's captures are not moved: they live in the lambda object, which
+// must outlive the task. To run several tasks at once see compose/when_all.hpp; to run the first one
+// see loop/run.hpp.
+
+#include <coroutine>
+#include <type_traits>
+#include <utility>
+
+#include <rondo/core/awaitable.hpp>
+#include <rondo/core/promise.hpp>
+
+namespace rondo {
+
+namespace detail {
+template <typename T>
+class task_promise;
+template <typename T>
+class task_state;
+}  // namespace detail
+
+template <typename T = void>
+class [[nodiscard("a task does nothing until it is awaited")]] task : public detail::only_in_rondo {
+  static_assert(!std::is_const_v<T> && !std::is_rvalue_reference_v<T>,
+                "task<T>: T is an object type, an lvalue reference or void, and not const");
+
+ public:
+  using promise_type = detail::task_promise<T>;
+  using state_type = detail::task_state<T>;
+
+  task(task&& other) noexcept : coroutine_(std::exchange(other.coroutine_, nullptr)) {}
+  task& operator=(task&& other) noexcept {
+    task(std::move(other)).swap(*this);
+    return *this;
+  }
+  ~task() {
+    if (coroutine_) coroutine_.destroy();
+  }
+
+  void swap(task& other) noexcept { std::swap(coroutine_, other.coroutine_); }
+
+  /// False once it was awaited or moved from.
+  [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(coroutine_); }
+
+ private:
+  friend promise_type;
+  friend state_type;
+
+  explicit task(std::coroutine_handle<promise_type> coroutine) noexcept : coroutine_(coroutine) {}
+
+  std::coroutine_handle<promise_type> coroutine_;
+};
+
+// Implementation
+
+namespace detail {
+
+template <typename T>
+class task_promise final : public promise_result<T> {
+ public:
+  task<T> get_return_object() noexcept {
+    promise_base::check_frame(*this);
+    return task<T>(std::coroutine_handle<task_promise>::from_promise(*this));
+  }
+  [[nodiscard]] std::suspend_always initial_suspend() const noexcept { return {}; }
+  [[nodiscard]] promise_base::final_awaiter final_suspend() const noexcept { return {}; }
+};
+
+template <typename T>
+class task_state {
+ public:
+  explicit task_state(task<T>&& t) noexcept : coroutine_(std::exchange(t.coroutine_, nullptr)) {
+    RONDO_ASSERT(coroutine_, "a task was awaited twice, or after it was moved from");
+  }
+  task_state(const task_state&) = delete;
+  task_state& operator=(const task_state&) = delete;
+  ~task_state() { coroutine_.destroy(); }
+
+  [[nodiscard]] bool start(scope& line, continuation waiter) noexcept {
+    auto& promise = coroutine_.promise();
+    promise.begin(line, waiter);
+    if (line.loop().stack_is_deep()) [[unlikely]] {
+      promise.awaiter_sleeps();
+      line.loop().bounce(coroutine_);
+      return true;
+    }
+    coroutine_.resume();
+    if (promise.ended()) return false;
+    promise.awaiter_sleeps();
+    return true;
+  }
+
+  [[nodiscard]] outcome how() const noexcept {
+    auto& promise = coroutine_.promise();
+    if (!promise.failed()) return outcome::value;
+    // An operation_canceled counts as a cancellation only in a line that was canceled.
+    return promise.line().canceled() && is_cancellation(promise.error()) ? outcome::canceled
+                                                                         : outcome::error;
+  }
+
+  T take() { return coroutine_.promise().take(); }
+
+ private:
+  std::coroutine_handle<task_promise<T>> coroutine_;
+};
+
+static_assert(operation<task<int>> && !operation<task<int>&>);
+
+}  // namespace detail
+}  // namespace rondo
