@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// What all combinators share: children that run at once, and one count of those that have not ended.
+//
+// The count starts at one for the combinator itself while it starts its children. So "all ended at
+// once" and "the last one ended later" are one and the same decrement, and nobody can be told before
+// everybody was started.
+//
+// Each child is a line of work of its own, with a scope, so it can be canceled alone. It tells the
+// combinator about its end directly (it holds a listener, not a coroutine), so a child that is a plain
+// operation costs no frame.
+
+#include <cstddef>
+#include <functional>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include <rondo/core/awaitable.hpp>
+#include <rondo/core/scope.hpp>
+
+namespace rondo::detail {
+
+/// What a value is stored as where a slot must exist: void as monostate, T& as reference_wrapper<T>.
+template <typename T>
+struct slot_impl {
+  using type = T;
+};
+template <>
+struct slot_impl<void> {
+  using type = std::monostate;
+};
+template <typename T>
+struct slot_impl<T&> {
+  using type = std::reference_wrapper<T>;
+};
+template <typename T>
+using slot = typename slot_impl<T>::type;
+
+class combinator;
+
+/// A child, as far as the combinator's count is concerned.
+struct child_base : listener {
+  explicit child_base(void (*ended)(listener&) noexcept) noexcept : listener{ended} {}
+  [[nodiscard]] bool started() const noexcept { return owner != nullptr; }
+
+  combinator* owner = nullptr;
+  scope line;
+};
+
+/// A child: the state of what it awaits, and the line it runs in. Group is the combinator's own type,
+/// whose `child_ended(child&)` is told.
+template <typename Group, typename State>
+struct child : child_base {
+  template <typename A>
+  explicit child(A&& awaitable) : child_base(&child::ended), state(std::forward<A>(awaitable)) {}
+
+  decltype(auto) take() { return state.take(); }
+
+  /// The value as it is stored in a tuple, a variant or a vector.
+  auto take_slot() -> slot<decltype(std::declval<State&>().take())> {
+    if constexpr (std::is_void_v<decltype(state.take())>) {
+      state.take();
+      return {};
+    } else {
+      return state.take();
+    }
+  }
+
+  State state;
+
+ private:
+  static void ended(listener& self) noexcept {
+    auto& c = static_cast<child&>(self);
+    static_cast<Group&>(*c.owner).child_ended(c, c.state.how());
+  }
+};
+
+class combinator : public leaf, public ready_node, public listener {
+ public:
+  combinator(const combinator&) = delete;
+  combinator& operator=(const combinator&) = delete;
+
+ protected:
+  /// cancel_children: asks every started child to end. start_later: called from the ready queue when
+  /// `begin` had put the start off.
+  combinator(void (*cancel_children)(leaf&) noexcept, void (*start_later)(listener&) noexcept) noexcept
+      : leaf{cancel_children}, listener{start_later} {}
+  ~combinator() { RONDO_ASSERT(pending_ == 0, "a combinator was destroyed before its children ended"); }
+
+  /// The first lines of a start. False: the stack is deep, so the start was put off to the ready queue
+  /// (a tree of combinators cannot overflow the stack); the combinator is pending.
+  [[nodiscard]] bool begin(scope& line, continuation told) noexcept {
+    line_ = &line;
+    line.enter(*this);
+    pending_ = 1;
+    if (line.loop().stack_is_deep()) [[unlikely]] {
+      told_ = told;
+      waiter = continuation(static_cast<listener&>(*this));
+      line.loop().push(*this);
+      return false;
+    }
+    waiter = told;
+    return true;
+  }
+  /// The first line of a start that had been put off.
+  void begin_later() noexcept { waiter = told_; }
+
+  template <typename Child>
+  void start_child(Child& c) noexcept {
+    c.owner = this;
+    c.line.open(*line_);
+    ++pending_;
+    if (!c.state.start(c.line, static_cast<listener&>(c))) c.notify(c);
+    line_->loop().settle();
+  }
+
+  /// Counts a child that the combinator starts by other means than start_child.
+  void one_more() noexcept { ++pending_; }
+
+  /// The last line of a start: whether children are still running.
+  [[nodiscard]] bool still_running() noexcept {
+    if (--pending_ != 0) return true;
+    line_->leave();
+    return false;
+  }
+  /// The last line of a start that had been put off: the waiter sleeps already.
+  void end_later_start() noexcept { one_less(); }
+
+  /// A child has ended.
+  void one_less() noexcept {
+    if (--pending_ != 0) return;
+    line_->leave();
+    line_->loop().complete(*this);
+  }
+
+  [[nodiscard]] scope& line() const noexcept { return *line_; }
+
+ private:
+  std::size_t pending_ = 0;
+  scope* line_ = nullptr;
+  continuation told_;  // whom to tell, while the ready node is used to put off the start
+};
+
+/// What when_all and its kin do with an error: the first one decides and cancels the others. A real
+/// error beats a cancellation, whichever came first.
+class first_error {
+ public:
+  /// Whether this is the first.
+  bool note(child_base& c, outcome how) noexcept {
+    const bool first = child_ == nullptr;
+    if (first || (how_ == outcome::canceled && how == outcome::error)) {
+      child_ = &c;
+      how_ = how;
+    }
+    return first;
+  }
+  [[nodiscard]] explicit operator bool() const noexcept { return child_ != nullptr; }
+  [[nodiscard]] bool is(const child_base& c) const noexcept { return child_ == &c; }
+  [[nodiscard]] outcome how() const noexcept { return how_; }
+
+ private:
+  child_base* child_ = nullptr;
+  outcome how_ = outcome::value;
+};
+
+/// Reports the error of a child that lost against the one that is rethrown.
+template <typename Child>
+void report_suppressed(scope& line, Child& c) noexcept {
+  if (!c.started() || c.state.how() != outcome::error) return;
+  try {
+    c.state.take();
+  } catch (...) {
+    line.loop().report({unhandled_error::kind::suppressed, {}, std::current_exception(), {}});
+  }
+}
+
+}  // namespace rondo::detail

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// when_all over a range with at most n children at a time.
+//
+//     co_await when_all(std::views::transform(urls, fetch), max_concurrency{8});
+//
+// There are n lanes. A lane pulls an element from the range, runs it, keeps its value, and goes on, so a
+// view that makes a million tasks on demand never holds more than n of them. Pulling and keeping run
+// the user's code; a lane does so when it is started and from the ready queue, never while completions
+// are being recorded.
+
+#include <algorithm>
+#include <cstddef>
+#include <exception>
+#include <iterator>
+#include <limits>
+#include <optional>
+#include <ranges>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include <rondo/compose/combinator.hpp>
+#include <rondo/compose/when_all_range.hpp>
+
+namespace rondo {
+
+/// How many children of a range run at once: `when_all(range, max_concurrency{8})`.
+struct max_concurrency {
+  std::size_t value;
+};
+
+namespace detail {
+template <typename R>
+class when_all_bounded_state;
+
+template <typename R>
+class [[nodiscard("when_all does nothing until it is awaited")]] when_all_bounded_description
+    : public only_in_rondo {
+ public:
+  using state_type = when_all_bounded_state<R>;
+  when_all_bounded_description(R&& range, max_concurrency limit)
+      : range_(std::forward<R>(range)), limit_(limit.value) {}
+
+ private:
+  friend state_type;
+  R range_;
+  std::size_t limit_;
+};
+}  // namespace detail
+
+/// Runs the elements of a range, at most `limit` at a time, and gives their values in the order of the
+/// range; nothing for elements of void.
+///
+/// Completes when, canceled: as when_all over a range; after an error nothing more is pulled.
+/// Throws: std::invalid_argument for a limit of 0. What the range throws counts as a child's error.
+template <detail::awaitable_range R>
+[[nodiscard]] auto when_all(R&& range, max_concurrency limit) {
+  if (limit.value == 0) throw std::invalid_argument("when_all: max_concurrency{0} would never end");
+  return detail::when_all_bounded_description<R>(std::forward<R>(range), limit);
+}
+
+// Implementation
+
+namespace detail {
+
+/// Values that arrive in any order.
+template <typename T>
+class gathered {
+ public:
+  std::size_t add() {
+    values_.emplace_back();
+    return values_.size() - 1;
+  }
+  template <typename State>
+  void set(std::size_t index, State& state) {
+    values_[index].emplace(state.take());
+  }
+  std::vector<slot<T>> take() {
+    std::vector<slot<T>> all;
+    all.reserve(values_.size());
+    for (auto& value : values_) all.push_back(std::move(*value));
+    return all;
+  }
+
+ private:
+  std::vector<std::optional<slot<T>>> values_;
+};
+template <>
+class gathered<void> {
+ public:
+  std::size_t add() noexcept { return 0; }
+  template <typename State>
+  void set(std::size_t, State& state) {
+    state.take();
+  }
+  void take() noexcept {}
+};
+
+template <typename R>
+class when_all_bounded_state : public combinator {
+  using element = element_of<R>;
+  using state_type = state_for<element>;
+
+  struct lane : child_base, ready_node {
+    explicit lane(when_all_bounded_state& o) noexcept : child_base(&lane::child_ended) { owner = &o; }
+
+    when_all_bounded_state& all() noexcept { return static_cast<when_all_bounded_state&>(*owner); }
+
+    static void child_ended(listener& self) noexcept {
+      auto& l = static_cast<lane&>(self);
+      l.all().child_ended(l);
+    }
+    static void go_on(listener& self) noexcept {
+      auto& l = *reinterpret_cast<resumer&>(self).of;
+      l.all().keep(l);
+      l.all().run(l);
+    }
+
+    struct resumer : listener {
+      lane* of;
+    };
+    resumer next{{&lane::go_on}, this};
+    std::optional<state_type> state;
+    std::size_t index = 0;  // of the element that runs in this lane
+  };
+
+ public:
+  explicit when_all_bounded_state(when_all_bounded_description<R>&& description)
+      : combinator(&when_all_bounded_state::cancel_children, &when_all_bounded_state::start_later),
+        range_(std::forward<R>(description.range_)),
+        next_(std::begin(range_)),
+        lanes_(lanes_needed(range_, description.limit_)) {
+    while (!lanes_.full()) lanes_.emplace_back(*this);
+  }
+
+  [[nodiscard]] bool start(scope& parent, continuation told) noexcept {
+    if (!begin(parent, told)) return true;
+    start_lanes();
+    return still_running();
+  }
+  [[nodiscard]] outcome how() const noexcept { return how_; }
+  auto take() {
+    if (error_) [[unlikely]] std::rethrow_exception(error_);
+    return values_.take();
+  }
+
+ private:
+  static std::size_t lanes_needed(std::remove_reference_t<R>& range, std::size_t limit) {
+    if constexpr (std::ranges::sized_range<R>) {
+      return std::min<std::size_t>(limit, std::ranges::size(range));
+    } else {
+      return limit;
+    }
+  }
+
+  void start_lanes() noexcept {
+    for (auto& l : lanes_) {
+      one_more();
+      run(l);
+    }
+  }
+  static void start_later(listener& self) noexcept {
+    auto& state = static_cast<when_all_bounded_state&>(self);
+    state.begin_later();
+    state.start_lanes();
+    state.end_later_start();
+  }
+  static void cancel_children(leaf& self) noexcept {
+    for (auto& l : static_cast<when_all_bounded_state&>(self).lanes_) {
+      if (l.state) l.line.cancel();
+    }
+  }
+
+  /// Pulls and runs elements until one sleeps or nothing is left.
+  void run(lane& l) noexcept {
+    while (!failing_ && pull(l)) {
+      l.line.open(line());
+      const bool sleeps = l.state->start(l.line, static_cast<listener&>(l));
+      line().loop().settle();
+      if (sleeps) return;
+      keep(l);
+    }
+    one_less();
+  }
+
+  bool pull(lane& l) noexcept {
+    try {
+      if (next_ == std::end(range_)) return false;
+      l.index = values_.add();
+      l.state.emplace(static_cast<element>(*next_));
+      ++next_;
+      return true;
+    } catch (...) {
+      l.state.reset();
+      fail(std::current_exception(), outcome::error);
+      return false;
+    }
+  }
+
+  /// Told while completions are recorded: others are canceled now, the rest waits for its turn.
+  void child_ended(lane& l) noexcept {
+    if (l.state->how() != outcome::value) stop();
+    l.waiter = continuation(static_cast<listener&>(l.next));
+    line().loop().push(l);
+  }
+
+  /// Keeps the value of a child that has ended, or its error.
+  void keep(lane& l) noexcept {
+    const outcome how = l.state->how();
+    try {
+      values_.set(l.index, *l.state);
+    } catch (...) {
+      fail(std::current_exception(), how == outcome::canceled ? how : outcome::error);
+    }
+    l.state.reset();
+  }
+
+  void fail(std::exception_ptr error, outcome how) noexcept {
+    if (!error_ || (how_ == outcome::canceled && how == outcome::error)) {
+      error_ = std::move(error);
+      how_ = how;
+    } else if (how == outcome::error) {
+      line().loop().report({unhandled_error::kind::suppressed, {}, std::move(error), {}});
+    }
+    stop();
+  }
+  void stop() noexcept {
+    if (!std::exchange(failing_, true)) cancel(*this);
+  }
+
+  R range_;
+  std::ranges::iterator_t<std::remove_reference_t<R>> next_;
+  slots<lane> lanes_;
+  gathered<await_result_t<element>> values_;
+  std::exception_ptr error_;
+  outcome how_ = outcome::value;
+  bool failing_ = false;  // nothing more is pulled
+};
+
+}  // namespace detail
+}  // namespace rondo
