@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// The machine under event_loop: one turn, and what operations ask of it.
+//
+// A turn has two halves.
+//   look outside   only if nothing is ready, or what is ready has had its share: hand all entries to
+//                  the kernel and collect completions in one system call, which sleeps if nothing is
+//                  ready; take messages from other threads; look at the clock
+//   resume         everybody who is ready now; those who become ready meanwhile wait a turn
+//
+// So a yield or a hop between tasks costs nanoseconds, a batch of operations one system call, and
+// nobody who is always ready keeps the kernel, the clock or the other tasks waiting.
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <poll.h>
+
+#include <rondo/core/ready_queue.hpp>
+#include <rondo/core/scope.hpp>
+#include <rondo/detail/intrusive_list.hpp>
+#include <rondo/loop/inbox.hpp>
+#include <rondo/loop/ring.hpp>
+#include <rondo/loop/timers.hpp>
+
+namespace rondo::detail {
+
+class engine : public loop_base {
+ public:
+  // For operations.
+
+  /// An entry to fill. When the queue is full it is handed over first; null if the kernel refuses to
+  /// take it (no memory), which ends the operation with EAGAIN.
+  [[nodiscard]] io_uring_sqe* reserve() noexcept {
+    if (io_uring_sqe* entry = ring_.reserve()) [[likely]] return entry;
+    return reserve_slowly();
+  }
+
+  /// The entry was filled: from now on the kernel may use the operation's memory.
+  void launch(io_uring_sqe& entry, in_flight& op) noexcept {
+    entry.user_data = reinterpret_cast<std::uintptr_t>(&op);
+    in_flight_.push_back(op);
+  }
+
+  /// Asks the kernel to end an operation soon. Needs no entry now: requests wait in a list of their own
+  /// and go out before anything else.
+  void cancel(in_flight& op) noexcept {
+    op.unlink();
+    to_cancel_.push_back(op);
+  }
+
+  [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
+
+  /// The time of this turn.
+  [[nodiscard]] time_point turn_time() const noexcept { return turn_time_; }
+
+  /// A line of work that the loop owns: canceled and awaited before the loop ends.
+  struct owned_line : list_hook {
+    scope line;
+  };
+  void own(owned_line& line) noexcept { owned_.push_back(line); }
+
+ protected:
+  static constexpr time_point never = time_point::max();
+
+  engine(report_function on_report, unsigned entries, std::chrono::nanoseconds timer_slack)
+      : loop_base(on_report, &engine::deliver_message), ring_(entries), slack_(timer_slack) {}
+  ~engine() = default;
+
+  void bind() {
+    ring_.bind();
+    turn_time_ = std::chrono::steady_clock::now();
+  }
+
+  /// One turn, which sleeps at most until `limit`.
+  void turn(time_point limit) noexcept {
+    ++turns_;
+    begin_turn();
+    if (!has_ready() || share_ == 0) {
+      look_outside(limit);
+      share_ = resumptions_a_look;
+    }
+    share_ -= std::min(share_, run_ready());
+  }
+
+  [[nodiscard]] bool has_work() const noexcept {
+    return has_ready() || !in_flight_.empty() || !to_cancel_.empty() || !timers_.empty() ||
+           !owned_.empty();
+  }
+  [[nodiscard]] bool owns_lines() const noexcept { return !owned_.empty(); }
+  [[nodiscard]] bool kernel_holds_something() const noexcept {
+    return !in_flight_.empty() || !to_cancel_.empty();
+  }
+
+  void cancel_owned_lines() noexcept {
+    owned_.for_each([](owned_line& owned) { owned.line.cancel(); });
+  }
+  void cancel_everything_in_flight() noexcept {
+    in_flight_.for_each([this](in_flight& op) { cancel(op); });
+  }
+
+  inbox inbox_;
+  std::uint64_t turns_ = 0;
+  ring ring_;
+
+ private:
+  static constexpr std::size_t resumptions_a_look = 64;
+
+  void look_outside(time_point limit) noexcept {
+    send_cancels();
+    inbox_.deliver(*this);
+    const bool idle = !has_ready();
+    if (idle) {
+      arm_wake();
+      sleep(limit);
+      inbox_.deliver(*this);
+    } else if (ring_.has_unsubmitted() || ring_.kernel_has_work()) {
+      check(ring_.enter(false, nullptr));
+    }
+    ring_.reap();
+    turn_time_ = std::chrono::steady_clock::now();
+    timers_.expire(turn_time_);
+  }
+
+  /// Hands entries over and sleeps until something completes, a message arrives, or time is up.
+  void sleep(time_point limit) noexcept {
+    if (!timers_.empty() && timers_.earliest() < never - slack_) {
+      limit = std::min(limit, timers_.earliest() + slack_);
+    }
+    __kernel_timespec timeout{};
+    bool wait = inbox_.fall_asleep();
+    if (wait && limit != never) {
+      const auto left = limit - std::chrono::steady_clock::now();
+      wait = left > left.zero();
+      timeout.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(left).count();
+      timeout.tv_nsec = (left % std::chrono::seconds(1)).count();
+    }
+    if (wait || ring_.has_unsubmitted() || ring_.kernel_has_work()) {
+      check(ring_.enter(wait, limit != never ? &timeout : nullptr));
+    }
+    inbox_.wake_up();
+  }
+
+  /// What an enter may answer in a healthy program: done, interrupted by a signal, time is up, or
+  /// short of memory or room for completions, which the reaping that follows makes.
+  static void check(int result) noexcept {
+    if (result >= 0 || result == -EINTR || result == -ETIME || result == -EAGAIN ||
+        result == -EBUSY) {
+      return;
+    }
+    fail("io_uring_enter failed on a ring that had worked before");
+  }
+
+  [[gnu::noinline]] io_uring_sqe* reserve_slowly() noexcept {
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      const int result = ring_.enter(false, nullptr);
+      if (io_uring_sqe* entry = ring_.reserve()) return entry;
+      check(result);
+      ring_.reap();  // room for completions is what the kernel may be waiting for
+    }
+    return nullptr;
+  }
+
+  void send_cancels() noexcept {
+    while (!to_cancel_.empty()) {
+      io_uring_sqe* const entry = reserve();
+      if (entry == nullptr) return;             // the next turn goes on
+      if (to_cancel_.empty()) {                 // reserve() reaped the last one
+        io_uring_prep_nop(entry);
+        entry->user_data = 0;
+        return;
+      }
+      in_flight& op = to_cancel_.pop_front();
+      in_flight_.push_back(op);
+      io_uring_prep_cancel64(entry, reinterpret_cast<std::uintptr_t>(&op), 0);
+      entry->user_data = 0;
+    }
+  }
+
+  // Other threads wake the loop through a poll that stays armed; it reports each write to the eventfd,
+  // so nothing ever needs to be read from it.
+  struct wake_poll : in_flight {
+    wake_poll() noexcept : in_flight(&wake_poll::woken) {}
+    static void woken(in_flight& self, int, std::uint32_t flags) noexcept {
+      if ((flags & IORING_CQE_F_MORE) == 0) static_cast<wake_poll&>(self).armed = false;
+    }
+    bool armed = false;
+  };
+
+  void arm_wake() noexcept {
+    if (wake_poll_.armed) return;
+    io_uring_sqe* const entry = reserve();
+    if (entry == nullptr) return;  // the next turn goes on
+    io_uring_prep_poll_multishot(entry, inbox_.native_handle(), POLLIN);
+    entry->user_data = reinterpret_cast<std::uintptr_t>(static_cast<in_flight*>(&wake_poll_));
+    wake_poll_.armed = true;
+  }
+
+  static void deliver_message(loop_base& self, ready_node& message) noexcept {
+    static_cast<engine&>(self).inbox_.send(message);
+  }
+
+  timer_queue timers_;
+  intrusive_list<in_flight> in_flight_;
+  intrusive_list<in_flight> to_cancel_;
+  intrusive_list<owned_line> owned_;
+  wake_poll wake_poll_;
+  time_point turn_time_{};
+  std::chrono::nanoseconds slack_;
+  std::size_t share_ = 0;  // how many may still be resumed before the next look outside
+};
+
+}  // namespace rondo::detail

@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// event_loop: where tasks run. Most programs never name it; they call `rondo::run(task)` (loop/run.hpp).
+//
+//     rondo::event_loop loop;
+//     int answer = loop.run(compute());     // again and again, if you like
+//
+// One loop belongs to one thread: the first that runs it. Other threads reach it through post, submit
+// and stop, and through nothing else. The turn itself is in loop/engine.hpp.
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <functional>
+#include <future>
+#include <memory>
+#include <stdexcept>
+#include <string_view>
+#include <thread>
+#include <type_traits>
+#include <utility>
+
+#include <rondo/core/task.hpp>
+#include <rondo/loop/engine.hpp>
+#include <rondo/loop/options.hpp>
+#include <rondo/loop/spawn.hpp>
+
+namespace rondo {
+
+namespace detail {
+template <typename T>
+struct task_value_impl {};
+template <typename T>
+struct task_value_impl<task<T>> {
+  using type = T;
+};
+/// T, for a callable that gives a task<T>.
+template <typename F, typename... Args>
+using task_value = typename task_value_impl<std::invoke_result_t<F&, Args...>>::type;
+}  // namespace detail
+
+class event_loop : public detail::engine {
+ public:
+  /// Throws: std::system_error that says what to do, when io_uring is refused or there is no room.
+  explicit event_loop(loop_options options = {});
+
+  /// Cancels and awaits what the loop still owns. On the thread that ran the loop.
+  ~event_loop();
+
+  /// Runs until `root` has ended; gives its value or rethrows its error. What was spawned and has not
+  /// ended is canceled and awaited first.
+  /// Throws: operation_canceled if `root` ended canceled; std::logic_error when this thread runs a loop
+  /// already, or when the loop belongs to another thread.
+  template <awaitable A>
+  auto run(A&& root) -> await_result_t<A>;
+
+  /// One turn, for those who have a loop of their own: does what is ready, waiting for at most
+  /// `timeout` for something to do. False: nothing is left to do.
+  bool run_once(std::chrono::nanoseconds timeout = std::chrono::nanoseconds(0));
+
+  /// Starts a task on the next turn. The loop owns it; see loop/spawn.hpp.
+  template <typename T>
+  join_handle<T> spawn(task<T> t, spawn_options options = {}) {
+    return adopt(*new detail::spawned_task<T>(std::move(t), options.name));
+  }
+  /// The same for a callable that gives a task. It and its arguments are copied and live as long as the
+  /// task, so captures cannot dangle.
+  template <typename F, typename... Args>
+    requires std::invocable<F&, Args...>
+  auto spawn(F f, Args... args) {
+    return spawn(spawn_options{}, std::move(f), std::move(args)...);
+  }
+  template <typename F, typename... Args>
+    requires std::invocable<F&, Args...>
+  auto spawn(spawn_options options, F f, Args... args) {
+    using value = detail::task_value<F, Args...>;
+    return adopt<value>(*new detail::spawned_call<value, F, Args...>(options.name, std::move(f),
+                                                                     std::move(args)...));
+  }
+
+  /// Runs a callable on the loop's thread, one turn later; in the order of the calls. What it throws
+  /// goes to on_unhandled. A loop that ends first drops it.
+  /// Thread: any.
+  template <std::invocable F>
+  void post(F callable);
+
+  /// Runs a task on the loop and gives its result to another thread. A loop that ends first gives the
+  /// future operation_canceled.
+  /// Thread: any but the loop's, which would wait for itself.
+  template <typename T>
+  std::future<T> submit(task<T> t);
+
+  /// Cancels the root; without one, the next root starts canceled.
+  /// Thread: any. Safe in a signal handler.
+  void stop() noexcept {
+    stop_requested_.store(true, std::memory_order_seq_cst);
+    inbox_.wake();
+  }
+
+  /// The time of this turn. Relative durations are measured from a fresh look at the clock instead.
+  [[nodiscard]] time_point now() const noexcept { return turn_time(); }
+
+  [[nodiscard]] loop_stats stats() noexcept {
+    return {turns_, ring_.system_calls(), timers().size()};
+  }
+  [[nodiscard]] rondo::backend backend() const noexcept { return rondo::backend::io_uring; }
+  /// What was chosen, in one line: "io_uring: SINGLE_ISSUER DEFER_TASKRUN".
+  [[nodiscard]] std::string_view backend_reason() const noexcept { return ring_.description(); }
+
+  /// The loop that runs on this thread. Throws: std::logic_error outside a running loop.
+  [[nodiscard]] static event_loop& current() {
+    if (detail::running_loop == nullptr) {
+      throw std::logic_error("rondo: there is no running loop on this thread; call this from a task");
+    }
+    return static_cast<event_loop&>(*detail::running_loop);
+  }
+  /// The loop of a line of work: for operations.
+  [[nodiscard]] static event_loop& of(const detail::scope& line) noexcept {
+    return static_cast<event_loop&>(line.loop());
+  }
+
+  [[nodiscard]] const loop_options& options() const noexcept { return options_; }
+
+  /// Keeps a helper (a thread pool, say) for as long as the loop lives.
+  template <typename Helper, typename... Args>
+  Helper& helper(std::shared_ptr<void>& place, Args&&... args) {
+    if (!place) place = std::make_shared<Helper>(std::forward<Args>(args)...);
+    return *static_cast<Helper*>(place.get());
+  }
+  std::shared_ptr<void> thread_pool_;
+
+ private:
+  class running;
+  template <typename A>
+  class root_line;
+  template <typename F>
+  class posted;
+  template <typename T>
+  class answer;
+
+  template <typename T>
+  join_handle<T> adopt(detail::spawned<T>& s) {
+    s.line.open(*this);
+    if (finishing_) s.line.cancel();
+    own(s);
+    push(s);
+    return join_handle<T>(s);
+  }
+  template <typename T>
+  static task<> fulfill(answer<T> promised, task<T> t);
+
+  void finish() noexcept;
+  static void report_unhandled(loop_base& self, unhandled_error&& error) noexcept;
+
+  loop_options options_;
+  std::atomic<bool> stop_requested_{false};
+  std::thread::id thread_{};  // that the loop is bound to
+  bool finishing_ = false;    // what is spawned now starts canceled
+  bool dropping_ = false;     // what was posted is no longer run
+};
+
+/// Starts a task on the running loop, on the next turn.
+/// Throws: std::logic_error outside a running loop.
+template <typename T>
+join_handle<T> spawn(task<T> t, spawn_options options = {}) {
+  return event_loop::current().spawn(std::move(t), options);
+}
+template <typename F, typename... Args>
+  requires std::invocable<F&, Args...>
+auto spawn(F f, Args... args) {
+  return event_loop::current().spawn(std::move(f), std::move(args)...);
+}
+template <typename F, typename... Args>
+  requires std::invocable<F&, Args...>
+auto spawn(spawn_options options, F f, Args... args) {
+  return event_loop::current().spawn(options, std::move(f), std::move(args)...);
+}
+
+// Implementation
+
+namespace detail {
+
+/// Ignores SIGPIPE while at least one loop runs, if it was at its default.
+class sigpipe_guard {
+ public:
+  explicit sigpipe_guard(bool ignore) noexcept : active_(ignore && loops_.fetch_add(1) == 0) {
+    counted_ = ignore;
+    if (!active_) return;
+    struct sigaction old {};
+    ::sigaction(SIGPIPE, nullptr, &old);
+    active_ = (old.sa_flags & SA_SIGINFO) == 0 && old.sa_handler == SIG_DFL;
+    if (active_) ::signal(SIGPIPE, SIG_IGN);
+  }
+  sigpipe_guard(const sigpipe_guard&) = delete;
+  sigpipe_guard& operator=(const sigpipe_guard&) = delete;
+  ~sigpipe_guard() {
+    if (active_) ::signal(SIGPIPE, SIG_DFL);
+    if (counted_) loops_.fetch_sub(1);
+  }
+
+ private:
+  static inline std::atomic<int> loops_{0};
+  bool active_;
+  bool counted_;
+};
+
+}  // namespace detail
+
+/// While this exists, the loop runs on this thread.
+class event_loop::running {
+ public:
+  explicit running(event_loop& loop) : sigpipe_(loop.options_.ignore_sigpipe) {
+    if (detail::running_loop != nullptr) {
+      throw std::logic_error("rondo: this thread runs a loop already; use co_await, or spawn");
+    }
+    if (loop.thread_ == std::thread::id()) {
+      loop.bind();
+      loop.thread_ = std::this_thread::get_id();
+    } else if (loop.thread_ != std::this_thread::get_id()) {
+      throw std::logic_error(
+          "rondo: this loop belongs to the thread that ran it first; use post or submit from others");
+    }
+    detail::running_loop = &loop;
+  }
+  running(const running&) = delete;
+  running& operator=(const running&) = delete;
+  ~running() { detail::running_loop = nullptr; }
+
+ private:
+  detail::sigpipe_guard sigpipe_;
+};
+
+/// The line of work that `run` waits for.
+template <typename A>
+class event_loop::root_line : detail::listener {
+ public:
+  root_line(event_loop& loop, A&& root)
+      : listener{&root_line::ended}, line(loop), state_(std::forward<A>(root)) {}
+
+  void start() noexcept {
+    done_ = !state_.start(line, static_cast<listener&>(*this));
+    line.loop().settle();
+  }
+  [[nodiscard]] bool done() const noexcept { return done_; }
+  decltype(auto) take() { return state_.take(); }
+
+ private:
+  static void ended(listener& self) noexcept { static_cast<root_line&>(self).done_ = true; }
+
+ public:
+  detail::scope line;
+
+ private:
+  detail::state_for<A> state_;
+  bool done_ = false;
+};
+
+template <typename F>
+class event_loop::posted final : public detail::ready_node, detail::listener {
+ public:
+  posted(event_loop& loop, F&& f)
+      : listener{&posted::run_it}, loop_(loop), callable_(std::move(f)) {
+    waiter = detail::continuation(static_cast<listener&>(*this));
+  }
+
+ private:
+  static void run_it(listener& self) noexcept {
+    const std::unique_ptr<posted> p(&static_cast<posted&>(self));
+    if (p->loop_.dropping_) return;
+    try {
+      p->callable_();
+    } catch (...) {
+      p->loop_.report({unhandled_error::kind::post, {}, std::current_exception(), {}});
+    }
+  }
+  event_loop& loop_;
+  F callable_;
+};
+
+/// A promise that is kept: destroyed without an answer, it answers operation_canceled.
+template <typename T>
+class event_loop::answer {
+ public:
+  answer() = default;
+  answer(answer&&) noexcept = default;
+  answer& operator=(answer&&) = delete;
+  ~answer() {
+    if (promise_ && !answered_) {
+      promise_->set_exception(std::make_exception_ptr(operation_canceled()));
+    }
+  }
+  std::future<T> get_future() { return promise_->get_future(); }
+  template <typename... V>
+  void set_value(V&&... value) {
+    promise_->set_value(std::forward<V>(value)...);
+    answered_ = true;
+  }
+  void set_exception(std::exception_ptr error) {
+    promise_->set_exception(std::move(error));
+    answered_ = true;
+  }
+
+ private:
+  std::unique_ptr<std::promise<T>> promise_ = std::make_unique<std::promise<T>>();
+  bool answered_ = false;
+};
+
+inline event_loop::event_loop(loop_options options)
+    : engine(&event_loop::report_unhandled, options.entries, options.timer_slack),
+      options_(std::move(options)) {}
+
+inline event_loop::~event_loop() {
+  RONDO_ASSERT(detail::running_loop != this, "a loop was destroyed by one of its own tasks");
+  dropping_ = true;
+  inbox_.deliver(*this);
+  if (has_work()) {
+    RONDO_ASSERT(thread_ == std::thread::id() || thread_ == std::this_thread::get_id(),
+                 "a loop that still owns tasks was destroyed on a thread that is not its own");
+    auto* const outer = std::exchange(detail::running_loop, nullptr);
+    {
+      const running now(*this);
+      finish();
+    }
+    detail::running_loop = outer;
+  }
+  thread_pool_.reset();
+  inbox_.deliver(*this);
+  while (run_ready() != 0) {
+  }
+}
+
+template <awaitable A>
+auto event_loop::run(A&& root) -> await_result_t<A> {
+  const running now(*this);
+  root_line<A> line(*this, std::forward<A>(root));
+  begin_turn();
+  if (stop_requested_.exchange(false)) line.line.cancel();
+  line.start();
+  while (!line.done()) {
+    turn(never);
+    if (stop_requested_.load(std::memory_order_relaxed)) [[unlikely]] {
+      stop_requested_.store(false);
+      line.line.cancel();
+    }
+  }
+  finish();
+  return line.take();
+}
+
+inline bool event_loop::run_once(std::chrono::nanoseconds timeout) {
+  const running now(*this);
+  turn(timeout <= timeout.zero() ? time_point::min() : std::chrono::steady_clock::now() + timeout);
+  return has_work();
+}
+
+inline void event_loop::finish() noexcept {
+  finishing_ = true;
+  cancel_owned_lines();
+  while (owns_lines()) turn(never);
+  cancel_everything_in_flight();
+  while (kernel_holds_something() || has_ready()) turn(never);
+  finishing_ = false;
+}
+
+template <std::invocable F>
+void event_loop::post(F callable) {
+  inbox_.send(*new posted<F>(*this, std::move(callable)));
+}
+
+template <typename T>
+std::future<T> event_loop::submit(task<T> t) {
+  answer<T> promised;
+  auto future = promised.get_future();
+  post([this, promised = std::move(promised), t = std::move(t)]() mutable {
+    static_cast<void>(spawn(fulfill<T>(std::move(promised), std::move(t))));
+  });
+  return future;
+}
+
+template <typename T>
+task<> event_loop::fulfill(answer<T> promised, task<T> t) {
+  try {
+    if constexpr (std::is_void_v<T>) {
+      co_await std::move(t);
+      promised.set_value();
+    } else {
+      promised.set_value(co_await std::move(t));
+    }
+  } catch (...) {
+    promised.set_exception(std::current_exception());
+  }
+}
+
+inline void event_loop::report_unhandled(loop_base& self, unhandled_error&& error) noexcept {
+  auto& loop = static_cast<event_loop&>(self);
+  const bool quiet = !loop.options_.on_unhandled && error.what == unhandled_error::kind::suppressed;
+  if (quiet) return;
+  if (error.message.empty() && error.error) error.message = detail::describe(error.error);
+  if (loop.options_.on_unhandled) {
+    loop.options_.on_unhandled(error);
+    return;
+  }
+  const int length = static_cast<int>(error.name.size());
+  std::fprintf(stderr, "rondo: unhandled error in %s%.*s: %s\n", length != 0 ? "task " : "a task",
+               length, error.name.data(), error.message.c_str());
+}
+
+}  // namespace rondo

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// Timers live in user space, in a heap with four children a node; only the earliest deadline is handed
+// to the kernel, as the limit of the one call in which the loop sleeps. So a timer costs no system call
+// and no submission entry, and a timeout around an operation is one insertion and one removal.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <vector>
+
+#include <rondo/config.hpp>
+#include <rondo/core/error.hpp>
+
+namespace rondo::detail {
+
+/// It lives in whatever waits for it. `fire` runs while the loop looks at the clock: like a listener it
+/// records and queues, and runs no user code.
+struct timer {
+  explicit timer(void (*on_due)(timer&) noexcept) noexcept : fire(on_due) {}
+  timer(const timer&) = delete;
+  timer& operator=(const timer&) = delete;
+  ~timer() { RONDO_ASSERT(!armed(), "a timer was destroyed while it was armed"); }
+
+  [[nodiscard]] bool armed() const noexcept { return place != nowhere; }
+
+  static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
+
+  void (*fire)(timer&) noexcept;
+  time_point deadline;
+  std::uint64_t order = 0;      // timers due together fire in the order in which they were armed
+  std::size_t place = nowhere;  // in the heap
+};
+
+class timer_queue {
+ public:
+  [[nodiscard]] bool empty() const noexcept { return heap_.empty(); }
+  [[nodiscard]] std::size_t size() const noexcept { return heap_.size(); }
+  [[nodiscard]] time_point earliest() const noexcept { return heap_.front().deadline; }
+
+  /// False when there is no memory for it; the timer is not armed then.
+  [[nodiscard]] bool arm(timer& t, time_point deadline) noexcept {
+    RONDO_ASSERT(!t.armed(), "a timer was armed twice");
+    try {
+      heap_.push_back({});
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+    t.deadline = deadline;
+    t.order = ++armed_;
+    sift_up(heap_.size() - 1, {deadline, &t});
+    return true;
+  }
+
+  void disarm(timer& t) noexcept {
+    const std::size_t hole = t.place;
+    t.place = timer::nowhere;
+    const entry last = heap_.back();
+    heap_.pop_back();
+    if (hole == heap_.size()) return;
+    if (hole > 0 && before(last, heap_[parent(hole)])) {
+      sift_up(hole, last);
+    } else {
+      sift_down(hole, last);
+    }
+  }
+
+  /// Fires everything that is due at `now`, in order of deadline.
+  void expire(time_point now) noexcept {
+    while (!heap_.empty() && heap_.front().deadline <= now) {
+      timer& due = *heap_.front().owner;
+      disarm(due);
+      due.fire(due);
+    }
+  }
+
+ private:
+  struct entry {
+    time_point deadline;
+    timer* owner = nullptr;
+  };
+  static constexpr std::size_t arity = 4;
+
+  static std::size_t parent(std::size_t index) noexcept { return (index - 1) / arity; }
+  static bool before(const entry& a, const entry& b) noexcept {
+    return a.deadline != b.deadline ? a.deadline < b.deadline : a.owner->order < b.owner->order;
+  }
+  void put(std::size_t index, const entry& e) noexcept {
+    heap_[index] = e;
+    e.owner->place = index;
+  }
+  void sift_up(std::size_t hole, entry e) noexcept {
+    while (hole > 0 && before(e, heap_[parent(hole)])) {
+      put(hole, heap_[parent(hole)]);
+      hole = parent(hole);
+    }
+    put(hole, e);
+  }
+  void sift_down(std::size_t hole, entry e) noexcept {
+    for (;;) {
+      const std::size_t first = hole * arity + 1;
+      if (first >= heap_.size()) break;
+      std::size_t least = first;
+      for (std::size_t i = first + 1; i < first + arity && i < heap_.size(); ++i) {
+        if (before(heap_[i], heap_[least])) least = i;
+      }
+      if (!before(heap_[least], e)) break;
+      put(hole, heap_[least]);
+      hole = least;
+    }
+    put(hole, e);
+  }
+
+  std::vector<entry> heap_;
+  std::uint64_t armed_ = 0;
+};
+
+}  // namespace rondo::detail
