@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// An open file descriptor that closes itself. Every descriptor in rondo is in one of these from the
+// first line in which it exists.
+
+#include <unistd.h>
+#include <utility>
+
+namespace rondo {
+
+class descriptor {
+ public:
+  descriptor() noexcept = default;
+  explicit descriptor(int fd) noexcept : fd_(fd) {}
+  descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  descriptor& operator=(descriptor&& other) noexcept {
+    descriptor(std::move(other)).swap(*this);
+    return *this;
+  }
+  ~descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  void swap(descriptor& other) noexcept { std::swap(fd_, other.fd_); }
+
+  /// Takes over a descriptor that somebody else opened.
+  [[nodiscard]] static descriptor adopt(int fd) noexcept { return descriptor(fd); }
+  [[nodiscard]] int native_handle() const noexcept { return fd_; }
+  /// Gives it up without closing it.
+  [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
+  [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+};
+
+}  // namespace rondo

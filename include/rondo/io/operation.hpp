@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// One operation of the kernel, from `co_await` to its completion and back.
+//
+// *What* to ask is a small struct in io/ops/: its arguments, how they go into a submission entry, and
+// the type of the answer. Everything else is here, once. An operation of your own is such a struct:
+//
+//     struct nop_op {
+//       using value_type = void;
+//       static constexpr const char* name = "nop";
+//       void prepare(io_uring_sqe& entry) noexcept { io_uring_prep_nop(&entry); }
+//     };
+//     co_await rondo::io::operation(nop_op());
+//
+// A struct may say more:
+//   T value(int result)            makes the answer from a result that is no error (may throw)
+//   int before()                   runs when the operation starts; a negative errno ends it there
+//   bool again(int& result)        called for each completion: true asks the kernel once more (to go on
+//                                  after a short write); false ends with `result`
+//   void raise(int error)          throws something better than the default for an errno
+//   static constexpr bool release  true: it gives something back (close), so cancellation does not
+//                                  touch it and a canceled scope does not refuse it
+//
+// The contract of every operation:
+//   Keep alive     its buffers until the await returns; what it was given as an rvalue it owns.
+//   Canceled       ends with operation_canceled, or with success if that came first: what was read,
+//                  accepted or opened is delivered. In a canceled scope nothing is asked of the kernel.
+//   Throws         std::system_error with the kernel's errno; with errc::closed when somebody closed
+//                  the descriptor under it.
+//   Thread         the loop's.
+//
+// From a number to an outcome, the first line that fits:
+//   result >= 0                               the value, also when it was canceled meanwhile
+//   ECANCELED or EINTR, scope was canceled    operation_canceled
+//   ECANCELED                                 errc::closed
+//   any other                                 std::system_error
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#include <rondo/core/awaitable.hpp>
+#include <rondo/io/descriptor.hpp>
+#include <rondo/loop/engine.hpp>
+
+namespace rondo::detail {
+
+template <typename Op>
+class operation_state;
+
+template <typename Op>
+concept operation_of_several_steps = requires(Op& op, int& result) { op.again(result); };
+
+template <typename Op>
+inline constexpr bool gives_back = requires { requires Op::release; };
+
+}  // namespace rondo::detail
+
+namespace rondo::io {
+
+/// An operation that has not started: movable, and inert until it is awaited.
+template <typename Op>
+class [[nodiscard("an operation does nothing until it is awaited")]] operation
+    : public detail::only_in_rondo {
+ public:
+  using state_type = detail::operation_state<Op>;
+  explicit operation(Op op) : op_(std::move(op)) {}
+
+ private:
+  friend state_type;
+  Op op_;
+};
+
+}  // namespace rondo::io
+
+// Implementation
+
+namespace rondo::detail {
+
+template <typename Op>
+class operation_state : in_flight, leaf, ready_node {
+ public:
+  using value_type = typename Op::value_type;
+
+  explicit operation_state(io::operation<Op>&& description)
+      : in_flight(&operation_state::completed),
+        leaf{&operation_state::cancel_it},
+        op_(std::move(description.op_)) {}
+  operation_state(const operation_state&) = delete;
+  operation_state& operator=(const operation_state&) = delete;
+  ~operation_state() {
+    if constexpr (std::is_same_v<value_type, descriptor> && !gives_back<Op>) {
+      if (result_ >= 0) ::close(result_);  // it arrived, and nobody took it
+    }
+  }
+
+  [[nodiscard]] bool start(scope& line, continuation told) noexcept {
+    line_ = &line;
+    waiter = told;
+    if (!gives_back<Op> && line.canceled()) [[unlikely]] {
+      line.refuse(*this);  // with result_ as it is: ECANCELED
+      return true;
+    }
+    if constexpr (requires { op_.before(); }) {
+      if (const int error = op_.before(); error < 0) return end_later(error);
+    }
+    return ask();
+  }
+
+  [[nodiscard]] outcome how() const noexcept {
+    if (result_ >= 0) [[likely]] return outcome::value;
+    return was_canceled() ? outcome::canceled : outcome::error;
+  }
+
+  value_type take() {
+    if (result_ < 0) [[unlikely]] raise();
+    if constexpr (requires { op_.value(result_); }) {
+      return op_.value(result_);
+    } else if constexpr (std::is_same_v<value_type, descriptor>) {
+      return descriptor(std::exchange(result_, -ECANCELED));
+    } else if constexpr (!std::is_void_v<value_type>) {
+      return static_cast<value_type>(result_);
+    }
+  }
+
+ private:
+  [[nodiscard]] engine& loop() const noexcept { return static_cast<engine&>(line_->loop()); }
+
+  bool ask() noexcept {
+    io_uring_sqe* const entry = loop().reserve();
+    if (entry == nullptr) [[unlikely]] return end_later(-EAGAIN);
+    op_.prepare(*entry);
+    loop().launch(*entry, *this);
+    line_->enter(*this);
+    return true;
+  }
+
+  /// It ends without the kernel, and as if by the kernel: one turn later.
+  bool end_later(int result) noexcept {
+    result_ = result;
+    loop().push(*this);
+    return true;
+  }
+
+  static void completed(in_flight& self, int result, std::uint32_t) noexcept {
+    auto& op = static_cast<operation_state&>(self);
+    op.unlink();
+    op.line_->leave();
+    if constexpr (operation_of_several_steps<Op>) {
+      if (op.op_.again(result)) {
+        op.step_.told = std::exchange(op.waiter, continuation(static_cast<listener&>(op.step_)));
+        op.loop().push(op);
+        return;
+      }
+    }
+    op.result_ = result;
+    op.loop().complete(op);
+  }
+
+  void next_step() noexcept {
+    if (!gives_back<Op> && line_->canceled()) {
+      loop().complete(*this);  // result_ is still ECANCELED
+    } else {
+      ask();
+    }
+  }
+
+  static void cancel_it(leaf& self) noexcept {
+    auto& op = static_cast<operation_state&>(self);
+    if (!gives_back<Op>) op.loop().cancel(op);
+  }
+
+  [[nodiscard]] bool was_canceled() const noexcept {
+    return (result_ == -ECANCELED || result_ == -EINTR) && line_->canceled();
+  }
+
+  [[noreturn, gnu::noinline, gnu::cold]] void raise() {
+    if (was_canceled()) throw operation_canceled();
+    if constexpr (requires { op_.raise(0); }) op_.raise(-result_);
+    if (result_ == -ECANCELED) throw std::system_error(make_error_code(errc::closed), Op::name);
+    throw std::system_error(-result_, std::system_category(), Op::name);
+  }
+
+  /// Whom to tell, while the ready node is used to bring the next step.
+  struct several_steps : listener {
+    explicit several_steps(operation_state& op) noexcept : listener{&go_on}, owner(op) {}
+    operation_state& owner;
+    continuation told;
+
+    static void go_on(listener& self) noexcept {
+      auto& step = static_cast<several_steps&>(self);
+      step.owner.waiter = step.told;
+      step.owner.next_step();
+    }
+  };
+  struct one_step {
+    explicit one_step(operation_state&) noexcept {}
+  };
+
+  Op op_;
+  scope* line_ = nullptr;
+  int result_ = -ECANCELED;
+  [[no_unique_address]] std::conditional_t<operation_of_several_steps<Op>, several_steps, one_step>
+      step_{*this};
+};
+
+}  // namespace rondo::detail

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// Operations that belong to no kind of descriptor: nop, and waiting for readiness.
+
+#include <poll.h>
+
+#include <rondo/io/operation.hpp>
+
+namespace rondo::detail {
+
+struct nop_op {
+  using value_type = void;
+  static constexpr const char* name = "nop";
+  void prepare(io_uring_sqe& e) noexcept { io_uring_prep_nop(&e); }
+};
+
+struct poll_op {
+  using value_type = short;
+  static constexpr const char* name = "poll";
+  int fd;
+  unsigned events;
+  void prepare(io_uring_sqe& e) noexcept { io_uring_prep_poll_add(&e, fd, events); }
+};
+
+}  // namespace rondo::detail
+
+namespace rondo::io {
+
+/// A round trip to the kernel that does nothing.
+[[nodiscard]] inline auto nop() { return operation(detail::nop_op()); }
+
+/// Waits until one of the events (POLLIN, POLLOUT, ...; see poll(2)) is true of the descriptor, or an
+/// error or hang-up. Gives what is true. The descriptor is left alone.
+[[nodiscard]] inline auto poll(int fd, short events) {
+  return operation(detail::poll_op{fd, static_cast<unsigned short>(events)});
+}
+
+}  // namespace rondo::io
+
+namespace rondo {
+
+using io::poll;
+
+/// Waits until reading would not block (or would report an error or the end).
+[[nodiscard]] inline auto readable(int fd) { return io::poll(fd, POLLIN); }
+/// Waits until writing would not block (or would report an error).
+[[nodiscard]] inline auto writable(int fd) { return io::poll(fd, POLLOUT); }
+
+}  // namespace rondo

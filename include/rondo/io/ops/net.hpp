@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// Operations on sockets: what is asked, one struct each. How they are awaited, canceled and answered is
+// in io/operation.hpp.
+
+#include <cstddef>
+#include <sys/socket.h>
+
+#include <rondo/io/buffer.hpp>
+#include <rondo/io/descriptor.hpp>
+#include <rondo/io/operation.hpp>
+#include <rondo/io/ops/file.hpp>
+
+namespace rondo::detail {
+
+struct socket_op {
+  using value_type = descriptor;
+  static constexpr const char* name = "socket";
+  int domain;
+  int type;
+  int protocol;
+  void prepare(io_uring_sqe& e) noexcept {
+    io_uring_prep_socket(&e, domain, type | SOCK_CLOEXEC, protocol, 0);
+  }
+};
+
+struct connect_op {
+  using value_type = void;
+  static constexpr const char* name = "connect";
+  int fd;
+  sockaddr_storage address;
+  socklen_t length;
+  void prepare(io_uring_sqe& e) noexcept {
+    io_uring_prep_connect(&e, fd, reinterpret_cast<const sockaddr*>(&address), length);
+  }
+};
+
+/// Owner: what the descriptor is delivered in.
+template <typename Owner>
+struct accept_op {
+  using value_type = Owner;
+  static constexpr const char* name = "accept";
+  int fd;
+  void prepare(io_uring_sqe& e) noexcept {
+    io_uring_prep_accept(&e, fd, nullptr, nullptr, SOCK_CLOEXEC);
+  }
+};
+
+struct recv_op {
+  using value_type = std::size_t;
+  static constexpr const char* name = "recv";
+  int fd;
+  mutable_buffer to;
+  int flags;
+  void prepare(io_uring_sqe& e) noexcept {
+    io_uring_prep_recv(&e, fd, to.data(), chunk(to.size()), flags);
+  }
+};
+
+struct recv_exactly_op {
+  using value_type = void;
+  using exactly = read_exactly_op::exactly;
+  static constexpr const char* name = "recv";
+  int fd;
+  mutable_buffer to;
+  std::size_t done = 0;
+  void prepare(io_uring_sqe& e) noexcept {
+    const mutable_buffer rest = to.after(done);
+    io_uring_prep_recv(&e, fd, rest.data(), chunk(rest.size()), MSG_WAITALL);
+  }
+  bool again(int& result) noexcept { return exactly::again(result, done, to.size()); }
+  void raise(int error) const { exactly::raise(error, done); }
+};
+
+template <typename Source>
+struct send_some_op {
+  using value_type = std::size_t;
+  static constexpr const char* name = "send";
+  int fd;
+  Source from;
+  int flags;
+  void prepare(io_uring_sqe& e) noexcept {
+    const const_buffer b = from;
+    io_uring_prep_send(&e, fd, b.data(), chunk(b.size()), flags | MSG_NOSIGNAL);
+  }
+};
+
+/// Sends everything. MSG_WAITALL lets the kernel go on by itself after a short send.
+template <typename Source>
+struct send_op {
+  using value_type = void;
+  static constexpr const char* name = "send";
+  int fd;
+  Source from;
+  std::size_t done = 0;
+  void prepare(io_uring_sqe& e) noexcept {
+    const const_buffer rest = const_buffer(from).after(done);
+    io_uring_prep_send(&e, fd, rest.data(), chunk(rest.size()), MSG_NOSIGNAL | MSG_WAITALL);
+  }
+  bool again(int& result) noexcept {
+    if (result <= 0) return false;
+    done += static_cast<std::size_t>(result);
+    return done < const_buffer(from).size();
+  }
+};
+
+struct recvmsg_op {
+  using value_type = std::size_t;
+  static constexpr const char* name = "recvmsg";
+  int fd;
+  msghdr* message;
+  unsigned flags;
+  void prepare(io_uring_sqe& e) noexcept { io_uring_prep_recvmsg(&e, fd, message, flags); }
+};
+
+struct sendmsg_op {
+  using value_type = std::size_t;
+  static constexpr const char* name = "sendmsg";
+  int fd;
+  const msghdr* message;
+  unsigned flags;
+  void prepare(io_uring_sqe& e) noexcept {
+    io_uring_prep_sendmsg(&e, fd, message, flags | MSG_NOSIGNAL);
+  }
+};
+
+}  // namespace rondo::detail
+
+namespace rondo::io {
+
+[[nodiscard]] inline auto socket(int domain, int type, int protocol = 0) {
+  return operation(detail::socket_op{domain, type, protocol});
+}
+
+/// Connects a socket; the address is copied.
+[[nodiscard]] inline auto connect(int fd, const sockaddr* address, socklen_t length) {
+  detail::connect_op op{fd, {}, length};
+  std::memcpy(&op.address, address, length < sizeof op.address ? length : sizeof op.address);
+  return operation(op);
+}
+
+/// Waits for a connection. Canceled: one that arrives all the same is delivered or closed.
+[[nodiscard]] inline auto accept(int fd) {
+  return operation(detail::accept_op<descriptor>{fd});
+}
+
+/// Receives at most once. Gives how many bytes came; 0 at the end.
+[[nodiscard]] inline auto recv(int fd, mutable_buffer to, int flags = 0) {
+  return operation(detail::recv_op{fd, to, flags});
+}
+
+/// Sends at most once, without SIGPIPE. Gives how many bytes went.
+template <detail::source_of_bytes B>
+[[nodiscard]] auto send(int fd, B&& from, int flags = 0) {
+  using op = detail::send_some_op<detail::source<B>>;
+  return operation<op>(op{fd, detail::source<B>(std::forward<B>(from)), flags});
+}
+
+/// Keep alive: the message and everything it points at.
+[[nodiscard]] inline auto recvmsg(int fd, msghdr* message, unsigned flags = 0) {
+  return operation(detail::recvmsg_op{fd, message, flags});
+}
+
+/// Keep alive: the message and everything it points at.
+[[nodiscard]] inline auto sendmsg(int fd, const msghdr* message, unsigned flags = 0) {
+  return operation(detail::sendmsg_op{fd, message, flags});
+}
+
+/// shutdown(2), as a plain call: it does not block, and the ring would wake a kernel thread for it.
+/// Throws: std::system_error.
+inline void shutdown(int fd, int how) {
+  if (::shutdown(fd, how) != 0) {
+    throw std::system_error(errno, std::system_category(), "shutdown");
+  }
+}
+
+}  // namespace rondo::io

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// All of rondo that needs nothing but liburing. To read it, start where you would start to use it:
+// core/task.hpp, compose/when_all.hpp, net/tcp.hpp; and follow one read to the kernel and back through
+// net/tcp.hpp, io/ops/net.hpp, io/operation.hpp, loop/ring.hpp and loop/engine.hpp.
+
+#include <rondo/compose/when_all.hpp>
+#include <rondo/config.hpp>
+#include <rondo/core/error.hpp>
+#include <rondo/core/task.hpp>
+#include <rondo/io/ops/file.hpp>
+#include <rondo/io/ops/misc.hpp>
+#include <rondo/io/ops/net.hpp>
+#include <rondo/loop/event_loop.hpp>
+#include <rondo/loop/run.hpp>
+#include <rondo/loop/spawn.hpp>
+#include <rondo/time/sleep.hpp>
+#include <rondo/time/timeout.hpp>
