@@ -43,8 +43,9 @@
 #include <type_traits>
 #include <utility>
 
+#include <unistd.h>
+
 #include <rondo/core/awaitable.hpp>
-#include <rondo/io/descriptor.hpp>
 #include <rondo/loop/engine.hpp>
 
 namespace rondo::detail {
@@ -57,6 +58,11 @@ concept operation_of_several_steps = requires(Op& op, int& result) { op.again(re
 
 template <typename Op>
 inline constexpr bool gives_back = requires { requires Op::release; };
+
+/// The answer is a descriptor, delivered in an owner.
+template <typename Op>
+inline constexpr bool delivers_descriptor =
+    requires { Op::value_type::adopt(0); } && !requires(Op& op) { op.value(0); };
 
 }  // namespace rondo::detail
 
@@ -93,7 +99,7 @@ class operation_state : in_flight, leaf, ready_node {
   operation_state(const operation_state&) = delete;
   operation_state& operator=(const operation_state&) = delete;
   ~operation_state() {
-    if constexpr (std::is_same_v<value_type, descriptor> && !gives_back<Op>) {
+    if constexpr (delivers_descriptor<Op>) {
       if (result_ >= 0) ::close(result_);  // it arrived, and nobody took it
     }
   }
@@ -120,8 +126,8 @@ class operation_state : in_flight, leaf, ready_node {
     if (result_ < 0) [[unlikely]] raise();
     if constexpr (requires { op_.value(result_); }) {
       return op_.value(result_);
-    } else if constexpr (std::is_same_v<value_type, descriptor>) {
-      return descriptor(std::exchange(result_, -ECANCELED));
+    } else if constexpr (delivers_descriptor<Op>) {
+      return value_type::adopt(std::exchange(result_, -ECANCELED));
     } else if constexpr (!std::is_void_v<value_type>) {
       return static_cast<value_type>(result_);
     }

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// Files: opened, read, written and closed without blocking the loop.
+//
+//     rondo::file log = co_await rondo::file::open("app.log", open_mode::write | open_mode::append);
+//     co_await log.write("started\n");
+//     co_await log.close();
+//
+// `read` and `write` move the file's position, so one of them may be in flight at a time; any number of
+// `read_at` and `write_at` may. For a whole file at once see fs/whole_file.hpp.
+
+#include <cstdint>
+#include <fcntl.h>
+#include <string>
+#include <sys/types.h>
+#include <unistd.h>
+#include <utility>
+
+#include <rondo/core/task.hpp>
+#include <rondo/io/buffer.hpp>
+#include <rondo/io/descriptor.hpp>
+#include <rondo/io/ops/file.hpp>
+#include <rondo/io/path.hpp>
+#include <rondo/threads/to_thread.hpp>
+
+namespace rondo {
+
+enum class open_mode : unsigned {
+  read = 1,
+  write = 2,
+  append = 4,      // every write goes to the end; implies write
+  create = 8,      // make it if it is not there
+  truncate = 16,   // drop what is in it
+  exclusive = 32,  // with create: it must not be there
+};
+[[nodiscard]] constexpr open_mode operator|(open_mode a, open_mode b) noexcept {
+  return static_cast<open_mode>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+
+namespace detail {
+[[nodiscard]] constexpr int open_flags(open_mode mode) noexcept {
+  const auto has = [mode](open_mode bit) {
+    return (static_cast<unsigned>(mode) & static_cast<unsigned>(bit)) != 0;
+  };
+  const bool writes = has(open_mode::write) || has(open_mode::append);
+  return (writes ? (has(open_mode::read) ? O_RDWR : O_WRONLY) : O_RDONLY) |
+         (has(open_mode::append) ? O_APPEND : 0) | (has(open_mode::create) ? O_CREAT : 0) |
+         (has(open_mode::truncate) ? O_TRUNC : 0) | (has(open_mode::exclusive) ? O_EXCL : 0);
+}
+
+struct size_op : statx_op {
+  using value_type = std::uint64_t;
+  [[nodiscard]] std::uint64_t value(int) const noexcept { return answer.stx_size; }
+};
+
+}  // namespace detail
+
+/// An open file. The destructor closes it at once and cannot report; `close` is awaited and can.
+class file {
+ public:
+  file() noexcept = default;
+  [[nodiscard]] static file adopt(int fd) noexcept { return file(descriptor(fd)); }
+
+  /// Opens a file. `permissions` are for one that is made, less the process's umask.
+  /// Throws: std::system_error that names the path.
+  [[nodiscard]] static auto open(detail::path_argument path, open_mode mode = open_mode::read,
+                                 mode_t permissions = 0666) {
+    using op = detail::openat_op<file>;
+    return io::operation<op>(
+        op{AT_FDCWD, std::move(path), detail::open_flags(mode), permissions});
+  }
+
+  /// Reads at the file's position: at least one byte, or 0 at the end. Keep alive: the buffer.
+  [[nodiscard]] auto read(mutable_buffer to) & { return io::read(native_handle(), to); }
+  /// Reads at a byte offset; the position does not matter and does not move.
+  [[nodiscard]] auto read_at(mutable_buffer to, std::uint64_t offset) & {
+    return io::read(native_handle(), to, static_cast<std::int64_t>(offset));
+  }
+  /// Fills the buffer. Throws: unexpected_eof at the end of the file.
+  [[nodiscard]] auto read_exactly(mutable_buffer to) & {
+    return io::operation(detail::read_exactly_op{native_handle(), to, -1});
+  }
+  [[nodiscard]] auto read_exactly_at(mutable_buffer to, std::uint64_t offset) & {
+    return io::operation(
+        detail::read_exactly_op{native_handle(), to, static_cast<std::int64_t>(offset)});
+  }
+  /// Everything from the position to the end.
+  [[nodiscard]] task<std::string> read_all() &;
+
+  /// Writes everything at the position (with `append`: at the end). Keep alive: the buffer, unless it is
+  /// given away. Canceled half-way: how much was written is lost.
+  template <detail::source_of_bytes B>
+  [[nodiscard]] auto write(B&& from) & {
+    return write_everything(std::forward<B>(from), -1);
+  }
+  /// Writes everything at a byte offset.
+  template <detail::source_of_bytes B>
+  [[nodiscard]] auto write_at(B&& from, std::uint64_t offset) & {
+    return write_everything(std::forward<B>(from), static_cast<std::int64_t>(offset));
+  }
+  /// Writes once, at the position, and gives how many bytes went.
+  template <detail::source_of_bytes B>
+  [[nodiscard]] auto write_some(B&& from) & {
+    return io::write(native_handle(), std::forward<B>(from));
+  }
+
+  /// In bytes.
+  [[nodiscard]] auto size() & {
+    return io::operation<detail::size_op>(
+        detail::size_op{{native_handle(), "", AT_EMPTY_PATH, STATX_SIZE}});
+  }
+  /// Cuts the file off, or fills it up with zeros. A system call on a thread: the ring has an operation
+  /// for it only since Linux 6.9.
+  [[nodiscard]] auto resize(std::uint64_t size) & {
+    return to_thread(&file::truncate, native_handle(), static_cast<off_t>(size));
+  }
+  /// Returns when the data and what describes it are on the disk.
+  [[nodiscard]] auto sync() & { return io::fsync(native_handle()); }
+  /// The same without times and the like.
+  [[nodiscard]] auto sync_data() & { return io::fsync(native_handle(), IORING_FSYNC_DATASYNC); }
+  /// Makes sure that there is room on the disk for these bytes; the file grows if need be.
+  [[nodiscard]] auto allocate(std::uint64_t offset, std::uint64_t length) & {
+    return io::fallocate(native_handle(), 0, static_cast<std::int64_t>(offset),
+                         static_cast<std::int64_t>(length));
+  }
+  /// Closes, and reports an error that the disk had kept for the end. Not canceled, not refused.
+  [[nodiscard]] auto close() & { return io::close(std::move(fd_)); }
+
+  [[nodiscard]] int native_handle() const noexcept { return fd_.native_handle(); }
+  [[nodiscard]] int release() noexcept { return fd_.release(); }
+  [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+
+ private:
+  explicit file(descriptor fd) noexcept : fd_(std::move(fd)) {}
+
+  template <typename B>
+  [[nodiscard]] auto write_everything(B&& from, std::int64_t offset) {
+    using op = detail::write_op<detail::source<B>>;
+    return io::operation<op>(op{native_handle(), detail::source<B>(std::forward<B>(from)), offset});
+  }
+  static void truncate(int fd, off_t size) {
+    if (::ftruncate(fd, size) != 0) {
+      throw std::system_error(errno, std::system_category(), "resize");
+    }
+  }
+
+  descriptor fd_;
+};
+
+// Implementation
+
+inline task<std::string> file::read_all() & {
+  const std::uint64_t in_file = co_await size();
+  std::string all;
+  // One byte more than the file says, so that one read can tell that it was all. Files that do not know
+  // their size (in /proc, say) grow the string as they go.
+  all.resize(static_cast<std::size_t>(in_file) + 1);
+  std::size_t done = 0;
+  for (;;) {
+    const std::size_t n = co_await read(mutable_buffer(all.data() + done, all.size() - done));
+    if (n == 0) break;
+    done += n;
+    if (done == all.size()) all.resize(all.size() < 4096 ? 8192 : all.size() * 2);
+  }
+  all.resize(done);
+  co_return all;
+}
+
+}  // namespace rondo

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// What all sockets have in common: they own a descriptor, have options, and know both their ends.
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <sys/socket.h>
+#include <system_error>
+#include <utility>
+
+#include <rondo/io/descriptor.hpp>
+#include <rondo/io/ops/file.hpp>
+#include <rondo/net/endpoint.hpp>
+
+namespace rondo::detail {
+
+[[noreturn]] inline void throw_errno(const std::string& what) {
+  throw std::system_error(errno, std::system_category(), what);
+}
+
+class socket_base {
+ public:
+  /// The descriptor; -1 when there is none.
+  [[nodiscard]] int native_handle() const noexcept { return fd_.native_handle(); }
+  /// Gives the descriptor up without closing it.
+  [[nodiscard]] int release() noexcept { return fd_.release(); }
+  [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+
+  /// setsockopt(2). Throws: std::system_error.
+  template <typename T>
+  void set_option(int level, int name, const T& value) {
+    if (::setsockopt(native_handle(), level, name, &value, sizeof value) != 0) {
+      throw_errno("setsockopt");
+    }
+  }
+
+  /// Throws: std::system_error.
+  [[nodiscard]] endpoint local_endpoint() const { return ask(&::getsockname, "getsockname"); }
+
+  /// Cancels what is in flight on the socket (it ends with errc::closed) and closes it. The destructor
+  /// closes, too, but can neither cancel nor report.
+  /// Canceled: no; what gives back is not canceled.
+  [[nodiscard]] auto close() & { return io::close(std::move(fd_)); }
+
+ protected:
+  socket_base() noexcept = default;
+  explicit socket_base(descriptor fd) noexcept : fd_(std::move(fd)) {}
+
+  template <typename F>
+  [[nodiscard]] endpoint ask(F question, const char* name) const {
+    sockaddr_storage address{};
+    socklen_t length = sizeof address;
+    if (question(native_handle(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {
+      throw_errno(name);
+    }
+    return endpoint::from_native(reinterpret_cast<sockaddr*>(&address), length);
+  }
+
+ private:
+  descriptor fd_;
+};
+
+}  // namespace rondo::detail
