@@ -30,6 +30,10 @@ using listener_base = Catch::TestEventListenerBase;
 
 std::string (*rondo_test_hang_report)() = nullptr;
 
+// Asked for by UndefinedBehaviorSanitizer, if it is there.
+extern "C" const char* __ubsan_default_options();
+extern "C" const char* __ubsan_default_options() { return "print_stacktrace=1"; }
+
 namespace rondo_test {
 
 void note_skipped() noexcept;
