@@ -9,7 +9,7 @@ expect.py abort SOURCE -- PROGRAM...      must be killed by a signal and say all
 expect.py smoke SOURCE -- PROGRAM         must succeed and print every "// prints: regex".
     "// smoke: ..." holds the arguments, in which {source} is the source file, {dir} a temporary
     directory and {http} the URL of an HTTP server that serves the source's folder. If it mentions
-    {program}, it is a whole command line for sh instead.
+    {program}, it is a whole command line for sh instead. It runs in the folder above the source's.
 "// skip: gcc", "// skip: clang" in a compile test name compilers that cannot show the sentence.
 """
 import http.server
@@ -87,10 +87,10 @@ class quiet_handler(http.server.SimpleHTTPRequestHandler):
 
 def check_smoke(source, command):
     line = (directives(source, "smoke") or [""])[0]
+    folder = os.path.dirname(os.path.abspath(source))
     with tempfile.TemporaryDirectory() as directory:
         values = {"{program}": command[0], "{source}": source, "{dir}": directory}
         if "{http}" in line:
-            folder = os.path.dirname(os.path.abspath(source))
             server = http.server.ThreadingHTTPServer(
                 ("127.0.0.1", 0), lambda *a: quiet_handler(*a, directory=folder))
             threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -98,7 +98,7 @@ def check_smoke(source, command):
         whole = "{program}" in line
         for key, value in values.items():
             line = line.replace(key, value)
-        done = run(["sh", "-c", line if whole else f"'{command[0]}' {line}"], cwd=directory)
+        done = run(["sh", "-c", line if whole else f"'{command[0]}' {line}"], cwd=os.path.dirname(folder))
     print(done.stdout)
     if done.returncode != 0:
         fail(f"ended with status {done.returncode}")
