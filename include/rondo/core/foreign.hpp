@@ -148,18 +148,23 @@ namespace rondo::detail {
 
 template <typename T, typename A>
 foreign_coroutine await_foreign(foreign_end<T>&, A awaited) {
+  A&& it = static_cast<A&&>(awaited);  // GCC 12 would move a by-value parameter into the expression
   if constexpr (std::is_void_v<T>) {
-    co_await static_cast<A&&>(awaited);
+    co_await static_cast<A&&>(it);
   } else {
-    co_return co_await static_cast<A&&>(awaited);
+    co_return co_await static_cast<A&&>(it);
   }
 }
 
 /// A is what is stored: `X&&` and `X&` refer to what outlives the await, `X` is moved in.
 template <typename A>
 class foreign_state {
+  using given = decltype(standard_awaiter_of(std::declval<A&&>()).await_resume());
+
  public:
-  using value_type = decltype(standard_awaiter_of(std::declval<A&&>()).await_resume());
+  /// What an rvalue reference points to may end with the small coroutine, so it is moved out.
+  using value_type =
+      std::conditional_t<std::is_lvalue_reference_v<given>, given, std::remove_cvref_t<given>>;
 
   explicit foreign_state(A&& awaited)
       : coroutine_(await_foreign<value_type, A>(end_, static_cast<A&&>(awaited))) {}
