@@ -66,6 +66,8 @@ CASES = [  # check, tree, what it must say (None: nothing)
     (spelling, body("while (!co_await x) {}"), "examples/a.cpp:2"),
     (spelling, body("if (auto v = co_await x) {}"), None),
     (spelling, body("// if (co_await x)"), None),
+    (spelling, body("file f = c ? adopt(0) :\n  co_await open();"), "examples/a.cpp:2: GCC 12 breaks objects"),
+    (spelling, body('print("really?"); co_await x;'), None),
     (spelling, body("CHECK(co_await x == 1);"), "more than once"),
     (spelling, body("REQUIRE_THROWS_AS(\n  co_await x, int);"), "examples/a.cpp:3"),
     (spelling, body("CHECK(run([]() -> task<> { co_await x; }()));"), None),

@@ -6,6 +6,8 @@
   broken frame. Right: `const auto ready = co_await x; if (ready)`, or `if (auto v = co_await x)`.
 - co_await inside CHECK, REQUIRE or assert: GCC evaluates the argument of these macros more than once.
   Right: `const auto v = co_await x; CHECK(v == 1)`.
+- co_await in an arm of `? :`. GCC 12 destroys an object that such an expression gives twice.
+  Right: an if statement.
 
 Programs in tests/must_abort may do this on purpose. So may a line of README.md that says "wrong".
 """
@@ -14,6 +16,7 @@ import re
 import sys
 
 CONDITION = re.compile(r"\b(if|while|switch)\s*\(!?\s*co_await\b")
+TERNARY = re.compile(r"\?[^;{}?]*\bco_await\b")
 MACRO = re.compile(r"\b(?:(?:CHECK|REQUIRE)\w*|INFO|CAPTURE|assert)\s*\(")
 
 
@@ -53,6 +56,8 @@ def check(root):
             text = without_comments(text)
         found = [(m.start(), "GCC 12.2 breaks a bare co_await in a condition") for m in CONDITION.finditer(text)]
         found += [(at, "GCC evaluates a co_await in a macro's argument more than once") for at in awaits_in_macros(text)]
+        if path.suffix != ".md":
+            found += [(m.start(), "GCC 12 breaks objects from a co_await in an arm of ? :") for m in TERNARY.finditer(text)]
         for at, sentence in sorted(found):
             line = text.count("\n", 0, at)
             if path.suffix == ".md" and "wrong" in lines[line].lower():
