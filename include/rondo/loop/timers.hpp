@@ -36,6 +36,14 @@ struct timer {
 
 class timer_queue {
  public:
+  timer_queue() noexcept = default;
+  timer_queue(const timer_queue&) = delete;
+  timer_queue& operator=(const timer_queue&) = delete;
+  /// A timer may outlive the loop; it is not armed any more then.
+  ~timer_queue() {
+    for (const entry& e : heap_) e.owner->place = timer::nowhere;
+  }
+
   [[nodiscard]] bool empty() const noexcept { return heap_.empty(); }
   [[nodiscard]] std::size_t size() const noexcept { return heap_.size(); }
   [[nodiscard]] time_point earliest() const noexcept { return heap_.front().deadline; }
