@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// libcurl's handles as objects that free themselves, and what has to be known about libcurl as a whole.
+
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <unistd.h>
+
+#include <curl/curl.h>
+
+#include <rondo/config.hpp>
+
+namespace rondo::http::detail {
+
+struct curl_deleter {
+  void operator()(CURL* easy) const noexcept { curl_easy_cleanup(easy); }
+  void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
+};
+using easy_handle = std::unique_ptr<CURL, curl_deleter>;
+using string_list = std::unique_ptr<curl_slist, curl_deleter>;
+
+/// Null when there is no memory.
+[[nodiscard]] inline bool append(string_list& list, const std::string& text) noexcept {
+  curl_slist* const longer = curl_slist_append(list.get(), text.c_str());
+  if (longer == nullptr) return false;
+  static_cast<void>(list.release());
+  list.reset(longer);
+  return true;
+}
+
+/// Sets options until the first that fails.
+class option_setter {
+ public:
+  explicit option_setter(CURL* easy) noexcept : easy_(easy) {}
+
+  template <typename T>
+  void operator()(CURLoption option, T value) noexcept {
+    if (result_ == CURLE_OK) result_ = curl_easy_setopt(easy_, option, value);
+  }
+  [[nodiscard]] CURLcode result() const noexcept { return result_; }
+
+ private:
+  CURL* easy_;
+  CURLcode result_ = CURLE_OK;
+};
+
+template <typename T>
+[[nodiscard]] T info(CURL* easy, CURLINFO what) noexcept {
+  T value{};
+  curl_easy_getinfo(easy, what, &value);
+  return value;
+}
+
+/// What is the same for the whole process. It is set up once and never taken down, because other users
+/// of libcurl in the process may have relied on it meanwhile.
+class curl_library {
+ public:
+  static const curl_library& get() {
+    static const curl_library library;
+    return library;
+  }
+
+  /// Whether libcurl knows a file with the system's certificates. It usually knows a folder, too, which
+  /// holds the same ones; and with a folder set it reads everything anew for each connection (60 ms of
+  /// computing), while it keeps what it has read from a file.
+  [[nodiscard]] bool has_certificate_file() const noexcept { return has_certificate_file_; }
+
+ private:
+  curl_library() {
+    if (const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT); code != CURLE_OK) {
+      throw std::runtime_error(std::string("curl_global_init: ") + curl_easy_strerror(code));
+    }
+#if CURL_AT_LEAST_VERSION(7, 84, 0)
+    const easy_handle easy(curl_easy_init());
+    if (!easy) throw std::bad_alloc();
+    const char* const file = info<char*>(easy.get(), CURLINFO_CAINFO);
+    has_certificate_file_ = file != nullptr && ::access(file, R_OK) == 0;
+#endif
+  }
+
+  bool has_certificate_file_ = false;
+};
+
+}  // namespace rondo::http::detail

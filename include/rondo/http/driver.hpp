@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// The driver is what stands between libcurl and the loop: one pool of connections, and the transfers that
+// use it.
+//
+// libcurl asks for two things, through callbacks: to be told when its sockets are ready (watchers), and
+// to be called after some time (one timer in the loop's heap). What it is told makes it do much at once:
+// read, decrypt, open and close sockets, call back. So nothing is told while completions are reaped or
+// timers expire; the driver records it, queues itself, and does everything in one `step`:
+//
+//   1. tell libcurl which sockets are ready, and that its time has come
+//   2. collect the transfers that have ended
+//   3. remove the transfers that somebody gave up; those that ended in 2 have ended with their result
+//   4. arm the watchers
+//
+// No callback of libcurl's runs foreign code, and none may throw: what fails in one is noted in
+// `broken_`, and ends all transfers with that error, since libcurl can no longer be driven.
+//
+// A session may live longer than the loop it was used on. A loop that ends has first ended all polls and
+// told whom it had queued, and disarms the timers of its heap; so a driver with nothing running holds
+// nothing of the loop, and goes on with the loop of its next transfer.
+
+#include <cerrno>
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include <curl/curl.h>
+
+#include <rondo/core/ready_queue.hpp>
+#include <rondo/http/curl.hpp>
+#include <rondo/http/session_options.hpp>
+#include <rondo/http/watcher.hpp>
+#include <rondo/loop/engine.hpp>
+#include <rondo/time/sleep.hpp>
+
+namespace rondo::http::detail {
+
+using rondo::detail::engine;
+
+/// A request while libcurl works on it.
+struct transfer : rondo::detail::list_hook {
+  explicit transfer(void (*on_end)(transfer&, CURLcode, int) noexcept) noexcept : ended(on_end) {}
+
+  /// Called once, when `easy` is no longer with libcurl: with what libcurl says, or with
+  /// CURLE_ABORTED_BY_CALLBACK when it was given up, or with an errno when the driver broke. Runs no
+  /// user code.
+  void (*ended)(transfer&, CURLcode, int error) noexcept;
+  easy_handle easy;
+  bool given_up = false;
+};
+
+class driver : rondo::detail::listener, rondo::detail::ready_node, rondo::detail::timer {
+ public:
+  explicit driver(session_options options);
+  driver(const driver&) = delete;
+  driver& operator=(const driver&) = delete;
+
+  /// Instead of a destructor, because the loop may have it queued: frees itself then or now.
+  void close() noexcept;
+
+  [[nodiscard]] const session_options& options() const noexcept { return options_; }
+
+  /// A handle with nothing set. Null when there is no memory.
+  [[nodiscard]] easy_handle take_easy() noexcept;
+  void give_back(easy_handle easy) noexcept;
+
+  /// Sets what the pool needs to know about each handle.
+  void set_up(option_setter& set) noexcept;
+
+  /// False when the session is in use on another loop; the transfer was not started then.
+  [[nodiscard]] bool move_to(engine& loop) noexcept;
+  CURLMcode start(transfer& t) noexcept;
+  /// The transfer ends soon: with its result if it has one by then, else as given up.
+  void give_up(transfer& t) noexcept;
+
+ private:
+  ~driver() = default;
+  using watcher_list = rondo::detail::intrusive_list<rondo::detail::in_flight>;
+
+  static int on_socket(CURL*, curl_socket_t fd, int what, void* self, void* known) noexcept;
+  static int on_timer(CURLM*, long milliseconds, void* self) noexcept;
+  static curl_socket_t on_open(void* self, curlsocktype, curl_sockaddr* address) noexcept;
+  static int on_close(void* self, curl_socket_t fd) noexcept;
+  static void polled(void* self, watcher& w, int result) noexcept;
+  static void due(timer& self) noexcept;
+  static void step(listener& self) noexcept;
+
+  [[nodiscard]] bool watch(curl_socket_t fd, int what, watcher* known) noexcept;
+  void tell_curl() noexcept;
+  void harvest() noexcept;
+  void arm() noexcept;
+  void finish(transfer& t, CURLcode code, int error) noexcept;
+  void schedule(time_point when) noexcept;
+
+  void wake() noexcept {
+    if (!queued_) {
+      queued_ = true;
+      loop_->push(*this);
+    }
+  }
+  void broke(int error) noexcept {
+    broken_ = error;
+    wake();
+  }
+
+  session_options options_;
+  CURLM* multi_;
+  engine* loop_ = nullptr;  // of the last transfer
+  std::vector<easy_handle> spare_;
+
+  rondo::detail::intrusive_list<transfer> running_;
+  rondo::detail::intrusive_list<transfer> given_up_;
+  std::size_t count_ = 0;  // of transfers in both lists
+
+  rondo::detail::intrusive_list<watcher_place> watched_;
+  rondo::detail::intrusive_list<watcher_place> retired_;
+  watcher_list ready_;   // their polls have ended
+  watcher_list to_arm_;  // libcurl is interested, and no poll is in flight
+  watcher_list idle_;    // the loop ended their polls; armed again with the next transfer
+
+  time_point time_ = time_point::max();  // when libcurl wants to be called; max: not at all
+  bool time_has_come_ = false;
+  bool queued_ = false;  // in the ready queue
+  bool closed_ = false;
+  int broken_ = 0;       // an errno
+};
+
+struct driver_closer {
+  void operator()(driver* d) const noexcept { d->close(); }
+};
+using driver_handle = std::unique_ptr<driver, driver_closer>;
+
+// Implementation
+
+inline driver::driver(session_options options)
+    : listener{&driver::step}, timer(&driver::due), options_(std::move(options)) {
+  static_cast<void>(curl_library::get());
+  waiter = rondo::detail::continuation(static_cast<listener&>(*this));
+  spare_.reserve(32);
+  multi_ = curl_multi_init();
+  if (multi_ == nullptr) throw std::bad_alloc();
+  const long connections = options_.max_connections_;
+  curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &driver::on_socket);
+  curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this);
+  curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, &driver::on_timer);
+  curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this);
+  curl_multi_setopt(multi_, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
+  curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, connections != 0 ? connections : 1000L);
+}
+
+inline void driver::close() noexcept {
+  RONDO_ASSERT(count_ == 0, "an http::session was destroyed before its requests had ended");
+  closed_ = true;
+  spare_.clear();
+  curl_multi_cleanup(multi_);
+  if (armed()) loop_->timers().disarm(*this);
+  while (!watched_.empty()) static_cast<watcher&>(watched_.front()).retire(loop_, retired_);
+  retired_.for_each([](watcher_place& each) { each.unlink(); });
+  if (!queued_) delete this;
+}
+
+inline easy_handle driver::take_easy() noexcept {
+  if (spare_.empty()) return easy_handle(curl_easy_init());
+  easy_handle easy = std::move(spare_.back());
+  spare_.pop_back();
+  return easy;
+}
+
+inline void driver::give_back(easy_handle easy) noexcept {
+  if (spare_.size() == spare_.capacity()) return;
+  curl_easy_reset(easy.get());
+  spare_.push_back(std::move(easy));
+}
+
+inline void driver::set_up(option_setter& set) noexcept {
+  set(CURLOPT_NOSIGNAL, 1L);
+  set(CURLOPT_OPENSOCKETFUNCTION, &driver::on_open);
+  set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(this));
+  set(CURLOPT_CLOSESOCKETFUNCTION, &driver::on_close);
+  set(CURLOPT_CLOSESOCKETDATA, static_cast<void*>(this));
+#if CURL_AT_LEAST_VERSION(7, 87, 0)
+  set(CURLOPT_QUICK_EXIT, 1L);  // giving up a name look-up must not wait for its thread
+#endif
+}
+
+inline bool driver::move_to(engine& loop) noexcept {
+  if (loop_ == &loop) return true;
+  bool busy = count_ != 0 || queued_;
+  watched_.for_each([&busy](watcher_place& w) { busy = busy || static_cast<watcher&>(w).in_kernel(); });
+  if (busy) return false;
+  if (armed()) loop_->timers().disarm(*this);
+  loop_ = &loop;
+  return true;
+}
+
+inline CURLMcode driver::start(transfer& t) noexcept {
+  const CURLMcode result = curl_multi_add_handle(multi_, t.easy.get());
+  if (result != CURLM_OK) return result;
+  running_.push_back(t);
+  ++count_;
+  while (!idle_.empty()) to_arm_.push_back(idle_.pop_front());
+  if (!to_arm_.empty()) wake();
+  if (time_ != time_point::max() && !armed()) schedule(time_);  // the loop before this one disarmed it
+  return CURLM_OK;
+}
+
+inline void driver::give_up(transfer& t) noexcept {
+  if (std::exchange(t.given_up, true)) return;
+  t.unlink();
+  given_up_.push_back(t);
+  wake();
+}
+
+// What libcurl asks for.
+
+inline int driver::on_socket(CURL*, curl_socket_t fd, int what, void* self, void* known) noexcept {
+  auto& d = *static_cast<driver*>(self);
+  auto* const w = static_cast<watcher*>(known);
+  if (what == CURL_POLL_REMOVE) {
+    if (w != nullptr) w->retire(d.loop_, d.retired_);
+  } else if (!d.closed_ && !d.watch(fd, what, w)) {
+    d.broke(ENOMEM);
+  }
+  return 0;
+}
+
+inline bool driver::watch(curl_socket_t fd, int what, watcher* w) noexcept {
+  if (w == nullptr) {
+    try {
+      w = new watcher(fd, this, &driver::polled);
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+    watched_.push_back(*w);
+    if (curl_multi_assign(multi_, fd, w) != CURLM_OK) {
+      w->retire(loop_, retired_);
+      return false;
+    }
+  }
+  w->want(what, *loop_);
+  if (!w->in_kernel() && !w->queued()) {
+    to_arm_.push_back(*w);
+    wake();
+  }
+  return true;
+}
+
+inline int driver::on_timer(CURLM*, long milliseconds, void* self) noexcept {
+  auto& d = *static_cast<driver*>(self);
+  if (d.closed_) return 0;
+  if (d.armed()) d.loop_->timers().disarm(d);
+  d.time_ = time_point::max();
+  d.time_has_come_ = milliseconds == 0;
+  if (milliseconds == 0) {
+    d.wake();
+  } else if (milliseconds > 0) {
+    d.schedule(rondo::detail::deadline_after(std::chrono::milliseconds(milliseconds)));
+  }
+  return 0;
+}
+
+inline void driver::schedule(time_point when) noexcept {
+  time_ = when;
+  if (!loop_->timers().arm(*this, when)) broke(ENOMEM);
+}
+
+/// libcurl may have closed a socket that never got connected without a word, and now gets its number
+/// again: a poll that is in flight for that number waits for the wrong socket.
+inline curl_socket_t driver::on_open(void* self, curlsocktype, curl_sockaddr* address) noexcept {
+  auto& d = *static_cast<driver*>(self);
+  const int fd = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  if (fd < 0) return CURL_SOCKET_BAD;
+  d.watched_.for_each([&](watcher_place& each) {
+    auto& w = static_cast<watcher&>(each);
+    if (w.fd() == fd) w.renew(*d.loop_);
+  });
+  return fd;
+}
+
+inline int driver::on_close(void* self, curl_socket_t fd) noexcept {
+  auto& d = *static_cast<driver*>(self);
+  watcher* last = nullptr;
+  d.retired_.for_each([&](watcher_place& each) {
+    auto& w = static_cast<watcher&>(each);
+    if (w.fd() == fd) last = &w;
+  });
+  if (last == nullptr) return ::close(fd);
+  last->close_later();
+  return 0;
+}
+
+// What the loop tells.
+
+inline void driver::polled(void* self, watcher& w, int result) noexcept {
+  auto& d = *static_cast<driver*>(self);
+  if (result == -ECANCELED && !w.was_canceled() && d.count_ == 0) {
+    d.idle_.push_back(w);
+    return;
+  }
+  if (result >= 0) {
+    w.saw(result);
+  } else if (result != -ECANCELED) {
+    d.broken_ = -result;
+  }
+  d.ready_.push_back(w);
+  d.wake();
+}
+
+inline void driver::due(timer& self) noexcept {
+  auto& d = static_cast<driver&>(self);
+  d.time_ = time_point::max();
+  d.time_has_come_ = true;
+  d.wake();
+}
+
+inline void driver::step(listener& self) noexcept {
+  auto& d = static_cast<driver&>(self);
+  d.queued_ = false;
+  if (d.closed_) {
+    delete &d;
+    return;
+  }
+  d.tell_curl();
+  d.harvest();
+  if (const int error = std::exchange(d.broken_, 0); error != 0) {
+    while (!d.running_.empty()) d.finish(d.running_.front(), CURLE_OK, error);
+  }
+  while (!d.given_up_.empty()) d.finish(d.given_up_.front(), CURLE_ABORTED_BY_CALLBACK, 0);
+  d.arm();
+}
+
+inline void driver::tell_curl() noexcept {
+  int still_running = 0;
+  while (!ready_.empty()) {
+    auto& w = static_cast<watcher&>(ready_.pop_front());
+    to_arm_.push_back(w);
+    const int fd = w.fd();
+    const int events = w.take_events();
+    if (events != 0) curl_multi_socket_action(multi_, fd, events, &still_running);  // w may be gone
+  }
+  if (std::exchange(time_has_come_, false)) {
+    curl_multi_socket_action(multi_, CURL_SOCKET_TIMEOUT, 0, &still_running);
+  }
+}
+
+inline void driver::harvest() noexcept {
+  int left = 0;
+  while (CURLMsg* const message = curl_multi_info_read(multi_, &left)) {
+    if (message->msg != CURLMSG_DONE) continue;
+    const CURLcode code = message->data.result;  // the message goes with the handle
+    finish(*reinterpret_cast<transfer*>(info<char*>(message->easy_handle, CURLINFO_PRIVATE)), code, 0);
+  }
+}
+
+inline void driver::finish(transfer& t, CURLcode code, int error) noexcept {
+  t.unlink();
+  --count_;
+  curl_multi_remove_handle(multi_, t.easy.get());
+  t.ended(t, code, error);
+}
+
+inline void driver::arm() noexcept {
+  while (!to_arm_.empty()) {
+    auto& w = static_cast<watcher&>(to_arm_.pop_front());
+    if (!w.wants_something()) continue;
+    if (!w.arm(*loop_)) {
+      to_arm_.push_back(w);
+      return broke(EAGAIN);
+    }
+  }
+}
+
+}  // namespace rondo::http::detail

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// From what libcurl says about a failed request to an http::error: a kind, and a cause that a person can
+// act upon.
+
+#include <cctype>
+#include <cerrno>
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <rondo/http/curl.hpp>
+#include <rondo/http/error.hpp>
+
+namespace rondo::http::detail {
+
+struct failure {
+  CURLcode code = CURLE_OK;
+  int error = 0;                           // errno, when there is one
+  long certificate = 0;                    // what OpenSSL thinks of it (X509_V_ERR_...); 0: nothing
+  bool asked = false;                      // whether a request went out
+  timeout_kind limit = timeout_kind::none; // which was exceeded
+  std::chrono::nanoseconds duration{};     // of that limit
+  char text[CURL_ERROR_SIZE] = {};         // what libcurl says in detail
+
+  struct explanation {
+    error_kind kind;
+    std::string cause;
+  };
+  [[nodiscard]] explanation explain() const;
+
+ private:
+  [[nodiscard]] std::string detail() const;
+  [[nodiscard]] explanation explain_limit() const;
+  [[nodiscard]] explanation explain_tls() const;
+};
+
+// Implementation
+
+/// Causes continue a sentence.
+inline std::string begin_small(std::string text) {
+  const bool word = text.size() > 1 && std::islower(static_cast<unsigned char>(text[1])) != 0;
+  if (word) text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
+  while (!text.empty() && (text.back() == '.' || text.back() == '\n')) text.pop_back();
+  return text;
+}
+
+/// "5 s", "1.5 s", "200 ms"
+inline std::string in_words(std::chrono::nanoseconds duration) {
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(duration).count();
+  if (ms < 1000) return std::to_string(ms) + " ms";
+  std::string text = std::to_string(ms / 1000);
+  if (ms % 1000 != 0) {
+    text += "." + std::to_string(1000 + ms % 1000).substr(1);
+    while (text.back() == '0') text.pop_back();
+  }
+  return text + " s";
+}
+
+inline std::string failure::detail() const {
+  return begin_small(text[0] != '\0' ? text : curl_easy_strerror(code));
+}
+
+inline failure::explanation failure::explain() const {
+  if (limit != timeout_kind::none) return explain_limit();
+  const std::string system = error != 0 ? begin_small(std::generic_category().message(error)) : detail();
+  switch (code) {
+    case CURLE_OK:
+      return {error == ENOMEM ? error_kind::out_of_memory : error_kind::other,
+              "waiting for its sockets failed: " + system};
+    case CURLE_URL_MALFORMAT:
+      return {error_kind::invalid_url, "not a valid URL: " + detail()};
+    case CURLE_UNSUPPORTED_PROTOCOL:
+      if (asked) return {error_kind::protocol, detail()};
+      return {error_kind::invalid_url, "only http and https are supported: " + detail()};
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+      return {error_kind::name_not_resolved, detail()};
+    case CURLE_COULDNT_CONNECT:
+      return {error == ECONNREFUSED ? error_kind::connection_refused : error_kind::connect_failed, system};
+    case CURLE_PROXY:
+    case CURLE_INTERFACE_FAILED:
+      return {error_kind::connect_failed, detail()};
+    case CURLE_GOT_NOTHING:
+      return {error_kind::connection_lost, "the server closed the connection without an answer"};
+    case CURLE_PARTIAL_FILE:
+      return {error_kind::connection_lost, "the connection ended in the middle of the body: " + detail()};
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+      if (std::string_view(text).find("chunk") != std::string_view::npos) {
+        return {error_kind::protocol, detail()};
+      }
+      return {error_kind::connection_lost, "the connection was lost: " + detail()};
+    case CURLE_TOO_MANY_REDIRECTS:
+      return {error_kind::too_many_redirects, detail()};
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+    case CURLE_BAD_CONTENT_ENCODING:
+      return {error_kind::protocol, detail()};
+    case CURLE_OUT_OF_MEMORY:
+      return {error_kind::out_of_memory, "out of memory"};
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+    case CURLE_SSL_CRL_BADFILE:
+    case CURLE_SSL_ENGINE_NOTFOUND:
+    case CURLE_SSL_ENGINE_SETFAILED:
+    case CURLE_SSL_ENGINE_INITFAILED:
+    case CURLE_USE_SSL_FAILED:
+      return explain_tls();
+    default:
+      return {error_kind::other, detail()};
+  }
+}
+
+inline failure::explanation failure::explain_limit() const {
+  const std::string within = " within " + in_words(duration);
+  switch (limit) {
+    case timeout_kind::connect:
+      return {error_kind::timeout, "no connection" + within};
+    case timeout_kind::first_byte:
+      return {error_kind::timeout, "no answer" + within};
+    default:
+      return {error_kind::timeout, "not complete" + within};
+  }
+}
+
+inline failure::explanation failure::explain_tls() const {
+  if (code != CURLE_PEER_FAILED_VERIFICATION) return {error_kind::tls, detail()};
+  if (certificate == 0) {
+    return {error_kind::tls, "the server's certificate is not for this host: " + detail()};
+  }
+  std::string reason = text;
+  if (const auto colon = reason.find(": "); colon != reason.npos) reason.erase(0, colon + 2);
+  // The numbers are X509_V_ERR_*: no issuer found (2, 20, 21), self-signed (18, 19).
+  const bool unknown = certificate == 2 || (certificate >= 18 && certificate <= 21);
+  if (!unknown) return {error_kind::tls, "the server's certificate is not valid: " + reason};
+  return {error_kind::tls, "the server's certificate is not trusted: " + reason +
+                               " (give the CA with session_options().ca_file(path))"};
+}
+
+}  // namespace rondo::http::detail

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// What all requests of a session have in common:
+//
+//     http::session s(http::session_options().ca_file("ca.pem").timeout(10s).user_agent("me/1"));
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <rondo/config.hpp>
+#include <rondo/http/header_map.hpp>
+#include <rondo/http/request.hpp>
+
+namespace rondo::http {
+
+namespace detail {
+class driver;
+}
+
+class session_options {
+ public:
+  session_options() = default;
+
+  /// Limits of every request that sets none itself; see request. Zero or less: no limit.
+  /// Default: 30 s to connect, 5 minutes in all, none for the first byte.
+  session_options& connect_timeout(std::chrono::nanoseconds limit) & RONDO_LIFETIMEBOUND {
+    limits_.connect = limit;
+    return *this;
+  }
+  session_options& first_byte_timeout(std::chrono::nanoseconds limit) & RONDO_LIFETIMEBOUND {
+    limits_.first_byte = limit;
+    return *this;
+  }
+  session_options& timeout(std::chrono::nanoseconds limit) & RONDO_LIFETIMEBOUND {
+    limits_.total = limit;
+    return *this;
+  }
+
+  /// The certificate authorities to trust instead of the system's: a file in PEM format.
+  session_options& ca_file(std::filesystem::path file) & RONDO_LIFETIMEBOUND {
+    ca_file_ = std::move(file);
+    return *this;
+  }
+  /// false: accepts any certificate, so anybody on the way can read and change everything. Default: true.
+  session_options& verify_peer(bool on) & RONDO_LIFETIMEBOUND {
+    verify_peer_ = on;
+    return *this;
+  }
+
+  session_options& user_agent(std::string name) & RONDO_LIFETIMEBOUND {
+    user_agent_ = std::move(name);
+    return *this;
+  }
+  /// A header field of every request that has none of that name itself.
+  /// Throws: std::invalid_argument for what is no name, or a value with a line end in it.
+  session_options& header(std::string_view name, std::string_view value) & RONDO_LIFETIMEBOUND {
+    detail::add_field(headers_, name, value);
+    return *this;
+  }
+
+  /// Whether an answer 301, 302, 303, 307 or 308 is followed. Default: true.
+  session_options& follow_redirects(bool on) & RONDO_LIFETIMEBOUND {
+    follow_redirects_ = on;
+    return *this;
+  }
+  /// How many redirects of one request are followed. Default: 10.
+  session_options& max_redirects(unsigned count) & RONDO_LIFETIMEBOUND {
+    max_redirects_ = count;
+    return *this;
+  }
+
+  /// Connections open at the same time, those that wait to be used again included; further requests
+  /// wait. Zero: no limit. Default: 100.
+  session_options& max_connections(unsigned count) & RONDO_LIFETIMEBOUND {
+    max_connections_ = count;
+    return *this;
+  }
+
+  // The same on rvalues, to be chained.
+  session_options&& connect_timeout(std::chrono::nanoseconds limit) && RONDO_LIFETIMEBOUND {
+    return std::move(connect_timeout(limit));
+  }
+  session_options&& first_byte_timeout(std::chrono::nanoseconds limit) && RONDO_LIFETIMEBOUND {
+    return std::move(first_byte_timeout(limit));
+  }
+  session_options&& timeout(std::chrono::nanoseconds limit) && RONDO_LIFETIMEBOUND {
+    return std::move(timeout(limit));
+  }
+  session_options&& ca_file(std::filesystem::path file) && RONDO_LIFETIMEBOUND {
+    return std::move(ca_file(std::move(file)));
+  }
+  session_options&& verify_peer(bool on) && RONDO_LIFETIMEBOUND { return std::move(verify_peer(on)); }
+  session_options&& user_agent(std::string name) && RONDO_LIFETIMEBOUND {
+    return std::move(user_agent(std::move(name)));
+  }
+  session_options&& header(std::string_view name, std::string_view value) && RONDO_LIFETIMEBOUND {
+    return std::move(header(name, value));
+  }
+  session_options&& follow_redirects(bool on) && RONDO_LIFETIMEBOUND {
+    return std::move(follow_redirects(on));
+  }
+  session_options&& max_redirects(unsigned count) && RONDO_LIFETIMEBOUND {
+    return std::move(max_redirects(count));
+  }
+  session_options&& max_connections(unsigned count) && RONDO_LIFETIMEBOUND {
+    return std::move(max_connections(count));
+  }
+
+ private:
+  friend detail::driver;
+  friend detail::transfer_state;
+
+  detail::time_limits limits_{std::chrono::seconds(30), std::chrono::nanoseconds(0),
+                              std::chrono::minutes(5)};
+  std::filesystem::path ca_file_;
+  bool verify_peer_ = true;
+  bool follow_redirects_ = true;
+  unsigned max_redirects_ = 10;
+  unsigned max_connections_ = 100;
+  std::string user_agent_;
+  header_map headers_;
+};
+
+}  // namespace rondo::http
