@@ -86,8 +86,8 @@ class engine : public loop_base {
   }
 
   [[nodiscard]] bool has_work() const noexcept {
-    return has_ready() || !in_flight_.empty() || !to_cancel_.empty() || !timers_.empty() ||
-           !owned_.empty();
+    return has_ready() || !inbox_.empty() || !in_flight_.empty() || !to_cancel_.empty() ||
+           !timers_.empty() || !owned_.empty();
   }
   [[nodiscard]] bool owns_lines() const noexcept { return !owned_.empty(); }
   [[nodiscard]] bool kernel_holds_something() const noexcept {

@@ -9,6 +9,7 @@
 // One loop belongs to one thread: the first that runs it. Other threads reach it through post, submit
 // and stop, and through nothing else. The turn itself is in loop/engine.hpp.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -16,6 +17,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string_view>
 #include <thread>
@@ -182,27 +184,32 @@ auto spawn(spawn_options options, F f, Args... args) {
 
 namespace detail {
 
-/// Ignores SIGPIPE while at least one loop runs, if it was at its default.
+/// Ignores SIGPIPE while at least one loop runs, if it was at its default: the first one sees to it, and
+/// the last one undoes it.
 class sigpipe_guard {
  public:
-  explicit sigpipe_guard(bool ignore) noexcept : active_(ignore && loops_.fetch_add(1) == 0) {
-    counted_ = ignore;
-    if (!active_) return;
+  explicit sigpipe_guard(bool ignore) noexcept : counted_(ignore) {
+    if (!counted_) return;
+    const std::lock_guard lock(mutex_);
+    if (loops_++ != 0) return;
     struct sigaction old {};
     ::sigaction(SIGPIPE, nullptr, &old);
-    active_ = (old.sa_flags & SA_SIGINFO) == 0 && old.sa_handler == SIG_DFL;
-    if (active_) ::signal(SIGPIPE, SIG_IGN);
+    ignored_ = (old.sa_flags & SA_SIGINFO) == 0 && old.sa_handler == SIG_DFL;
+    if (ignored_) ::signal(SIGPIPE, SIG_IGN);
   }
   sigpipe_guard(const sigpipe_guard&) = delete;
   sigpipe_guard& operator=(const sigpipe_guard&) = delete;
   ~sigpipe_guard() {
-    if (active_) ::signal(SIGPIPE, SIG_DFL);
-    if (counted_) loops_.fetch_sub(1);
+    if (!counted_) return;
+    const std::lock_guard lock(mutex_);
+    if (--loops_ == 0 && ignored_) ::signal(SIGPIPE, SIG_DFL);
   }
 
  private:
-  static inline std::atomic<int> loops_{0};
-  bool active_;
+  static inline constinit std::mutex mutex_;
+  static inline int loops_ = 0;
+  static inline bool ignored_ = false;
+
   bool counted_;
 };
 
@@ -351,7 +358,8 @@ auto event_loop::run(A&& root) -> await_result_t<A> {
 
 inline bool event_loop::run_once(std::chrono::nanoseconds timeout) {
   const running now(*this);
-  turn(timeout <= timeout.zero() ? time_point::min() : std::chrono::steady_clock::now() + timeout);
+  const time_point start = std::chrono::steady_clock::now();
+  turn(timeout < never - start ? start + std::max(timeout, timeout.zero()) : never);
   return has_work();
 }
 

@@ -54,6 +54,10 @@ class inbox {
     [[maybe_unused]] const auto written = ::write(wake_, &one, sizeof one);  // full is awake, too
   }
 
+  [[nodiscard]] bool empty() const noexcept {
+    return newest_.load(std::memory_order_relaxed) == nullptr;
+  }
+
   /// By the loop, before it sleeps: false if there is something to do instead.
   [[nodiscard]] bool fall_asleep() noexcept {
     asleep_.store(true, std::memory_order_seq_cst);
