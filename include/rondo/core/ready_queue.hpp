@@ -47,6 +47,7 @@ struct ready_node {
 };
 
 class loop_base;
+class scope;
 
 /// The loop that this thread runs at the moment.
 RONDO_VISIBLE inline constinit thread_local loop_base* running_loop = nullptr;
@@ -156,11 +157,14 @@ class loop_base {
   }
 
  private:
+  friend scope;
+
   static constexpr std::uintptr_t stack_budget = std::uintptr_t{64} << 10;
 
   ready_node* head_ = nullptr;
   ready_node** tail_ = &head_;
   std::coroutine_handle<> bounced_;
+  scope** canceling_ = nullptr;  // where the list of scope::cancel ends, while one is at work
   std::uintptr_t deepest_ = 0;
   unsigned ready_at_once_ = 0;
   report_function report_;    // null: errors that nobody awaits are forgotten

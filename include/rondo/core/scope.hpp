@@ -22,6 +22,7 @@
 // same way. Whether something was canceled is asked of its scope, never of an exception's type alone.
 
 #include <cstdint>
+#include <utility>
 
 #include <rondo/core/error.hpp>
 #include <rondo/core/ready_queue.hpp>
@@ -51,10 +52,23 @@ class scope {
   [[nodiscard]] loop_base& loop() const noexcept { return *loop_; }
   [[nodiscard]] bool canceled() const noexcept { return canceled_; }
 
+  /// Asks the line to end. A scope that is canceled from inside a leaf's cancel, as children are, waits
+  /// in a list for its turn, since a tree of combinators may be deeper than the stack; all have had it
+  /// when the outermost call returns.
   void cancel() noexcept {
     if (canceled_) return;
     canceled_ = true;
-    if (leaf_ != nullptr) leaf_->cancel(*leaf_);
+    if (leaf_ == nullptr) return;
+    if (loop_->canceling_ != nullptr) {
+      *loop_->canceling_ = this;
+      loop_->canceling_ = &next_;
+      return;
+    }
+    loop_->canceling_ = &next_;
+    for (scope* s = this; s != nullptr; s = std::exchange(s->next_, nullptr)) {
+      if (s->leaf_ != nullptr) s->leaf_->cancel(*s->leaf_);
+    }
+    loop_->canceling_ = nullptr;
   }
 
   void enter(leaf& l) noexcept {
@@ -78,6 +92,7 @@ class scope {
 
   loop_base* loop_ = nullptr;
   leaf* leaf_ = nullptr;
+  scope* next_ = nullptr;  // to be canceled
   std::uint32_t refused_ = 0;
   bool canceled_ = false;
 };
