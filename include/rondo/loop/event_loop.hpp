@@ -382,7 +382,7 @@ std::future<T> event_loop::submit(task<T> t) {
   answer<T> promised;
   auto future = promised.get_future();
   post([this, promised = std::move(promised), t = std::move(t)]() mutable {
-    static_cast<void>(spawn(fulfill<T>(std::move(promised), std::move(t))));
+    spawn(fulfill<T>(std::move(promised), std::move(t)));
   });
   return future;
 }

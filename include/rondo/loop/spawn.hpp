@@ -208,8 +208,7 @@ class wait_state;
 /// task; here that is `h.cancel()`.)
 /// Thread: the loop's. May outlive the loop.
 template <typename T = void>
-class [[nodiscard("dropping the handle at once detaches the task: write auto h = spawn(...)")]]
-join_handle : public detail::only_in_rondo {
+class join_handle : public detail::only_in_rondo {
  public:
   using state_type = detail::join_state<T>;
 
