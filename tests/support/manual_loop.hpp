@@ -32,7 +32,7 @@ class manual_loop : public detail::loop_base {
           line(loop),
           state_(std::forward<A>(awaitable)) {}
     void start() {
-      loop_.begin_turn();
+      loop_.measure_stack();
       done_ = !state_.start(line, static_cast<listener&>(*this));
       loop_.settle();
     }
@@ -51,7 +51,7 @@ class manual_loop : public detail::loop_base {
   };
 
   void turn() {
-    begin_turn();
+    measure_stack();
     run_ready();
   }
   void run_until_idle() {

@@ -50,7 +50,7 @@ struct child_base : listener {
 };
 
 /// A child: the state of what it awaits, and the line it runs in. Group is the combinator's own type,
-/// whose `child_ended(child&)` is told.
+/// whose `child_ended(child&, outcome)` is told.
 template <typename Group, typename State>
 struct child : child_base {
   template <typename A>
@@ -73,7 +73,9 @@ struct child : child_base {
  private:
   static void ended(listener& self) noexcept {
     auto& c = static_cast<child&>(self);
-    static_cast<Group&>(*c.owner).child_ended(c, c.state.how());
+    auto& group = static_cast<Group&>(*c.owner);
+    group.child_ended(c, c.state.how());
+    group.one_less();
   }
 };
 
@@ -81,6 +83,13 @@ class combinator : public leaf, public ready_node, public listener {
  public:
   combinator(const combinator&) = delete;
   combinator& operator=(const combinator&) = delete;
+
+  /// A child that had been running has ended.
+  void one_less() noexcept {
+    if (--pending_ != 0) return;
+    line_->leave();
+    line_->loop().complete(*this);
+  }
 
  protected:
   /// cancel_children: asks every started child to end. start_later: called from the ready queue when
@@ -107,13 +116,15 @@ class combinator : public leaf, public ready_node, public listener {
   /// The first line of a start that had been put off.
   void begin_later() noexcept { waiter = told_; }
 
+  /// True: the child runs, and will tell about its end. False: it has ended already, and tells nobody.
   template <typename Child>
-  void start_child(Child& c) noexcept {
+  [[nodiscard]] bool start_child(Child& c) noexcept {
     c.owner = this;
     c.line.open(*line_);
+    if (!c.state.start(c.line, static_cast<listener&>(c))) return false;
     ++pending_;
-    if (!c.state.start(c.line, static_cast<listener&>(c))) c.notify(c);
     line_->loop().settle();
+    return true;
   }
 
   /// Counts a child that the combinator starts by other means than start_child.
@@ -127,13 +138,6 @@ class combinator : public leaf, public ready_node, public listener {
   }
   /// The last line of a start that had been put off: the waiter sleeps already.
   void end_later_start() noexcept { one_less(); }
-
-  /// A child has ended.
-  void one_less() noexcept {
-    if (--pending_ != 0) return;
-    line_->leave();
-    line_->loop().complete(*this);
-  }
 
   [[nodiscard]] scope& line() const noexcept { return *line_; }
 

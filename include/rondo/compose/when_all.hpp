@@ -85,7 +85,6 @@ class when_all_state : public combinator {
 
   void child_ended(child_base& c, outcome how) noexcept {
     if (how != outcome::value && error_.note(c, how)) [[unlikely]] cancel(*this);
-    one_less();
   }
 
  private:
@@ -96,7 +95,10 @@ class when_all_state : public combinator {
 
   void start_children() noexcept {
     // After an error the remaining ones are not started at all.
-    std::apply([&](auto&... c) { ((error_ ? void() : start_child(c)), ...); }, children_);
+    const auto start_one = [this](auto& c) {
+      if (!error_ && !start_child(c)) child_ended(c, c.state.how());
+    };
+    std::apply([&](auto&... c) { (start_one(c), ...); }, children_);
   }
 
   static void start_later(listener& self) noexcept {

@@ -148,7 +148,6 @@ class when_all_range_state : public combinator {
 
   void child_ended(child_base& c, outcome how) noexcept {
     if (how != outcome::value && error_.note(c, how)) [[unlikely]] cancel(*this);
-    one_less();
   }
 
  private:
@@ -166,7 +165,7 @@ class when_all_range_state : public combinator {
   void start_children() noexcept {
     for (auto& c : children_) {
       if (error_) break;  // the remaining ones are not started at all
-      start_child(c);
+      if (!start_child(c)) child_ended(c, c.state.how());
     }
   }
   static void start_later(listener& self) noexcept {

@@ -150,8 +150,8 @@ class loop_base {
     } while (coroutine);
   }
 
-  /// Measures the stack from here: called at the start of a turn, from wherever the loop is driven.
-  void begin_turn() noexcept {
+  /// Measures the stack from here: called by whoever is about to drive the loop.
+  void measure_stack() noexcept {
     const std::uintptr_t here = stack_pointer();
     deepest_ = here > stack_budget ? here - stack_budget : 0;
   }

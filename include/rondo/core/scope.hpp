@@ -35,19 +35,16 @@ struct leaf {
 
 class scope {
  public:
-  scope() noexcept = default;  // opened before it is used
-  explicit scope(loop_base& loop) noexcept : loop_(&loop) {}
+  scope() noexcept {}  // holds nothing: it is opened before it is used
+  explicit scope(loop_base& loop) noexcept { open(loop, false); }
   scope(const scope&) = delete;
   scope& operator=(const scope&) = delete;
 
   /// Becomes a line that nobody awaits but the loop.
-  void open(loop_base& loop) noexcept { loop_ = &loop; }
+  void open(loop_base& loop) noexcept { open(loop, false); }
 
   /// Becomes a child line of another: it starts canceled if that one is.
-  void open(const scope& parent) noexcept {
-    loop_ = parent.loop_;
-    canceled_ = parent.canceled_;
-  }
+  void open(const scope& parent) noexcept { open(*parent.loop_, parent.canceled_); }
 
   [[nodiscard]] loop_base& loop() const noexcept { return *loop_; }
   [[nodiscard]] bool canceled() const noexcept { return canceled_; }
@@ -84,17 +81,25 @@ class scope {
   }
 
  private:
+  void open(loop_base& loop, bool canceled) noexcept {
+    loop_ = &loop;
+    leaf_ = nullptr;
+    next_ = nullptr;
+    refused_ = 0;
+    canceled_ = canceled;
+  }
+
   void report_swallowing() noexcept {
     loop_->report({unhandled_error::kind::ignores_cancellation, {}, nullptr,
                    "a canceled task has swallowed a thousand cancellations and goes on; "
                    "let operation_canceled pass"});
   }
 
-  loop_base* loop_ = nullptr;
-  leaf* leaf_ = nullptr;
-  scope* next_ = nullptr;  // to be canceled
-  std::uint32_t refused_ = 0;
-  bool canceled_ = false;
+  loop_base* loop_;
+  leaf* leaf_;
+  scope* next_;  // to be canceled
+  std::uint32_t refused_;
+  bool canceled_;
 };
 
 }  // namespace rondo::detail

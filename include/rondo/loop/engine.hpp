@@ -53,8 +53,11 @@ class engine : public loop_base {
 
   [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
 
-  /// The time of this turn.
-  [[nodiscard]] time_point turn_time() const noexcept { return turn_time_; }
+  /// The time of this turn: the clock is read when somebody asks, at most once a turn.
+  [[nodiscard]] time_point turn_time() const noexcept {
+    if (turn_time_ == unknown) turn_time_ = std::chrono::steady_clock::now();
+    return turn_time_;
+  }
 
   /// A line of work that the loop owns: canceled and awaited before the loop ends.
   struct owned_line : list_hook {
@@ -69,15 +72,11 @@ class engine : public loop_base {
       : loop_base(on_report, &engine::deliver_message), ring_(entries), slack_(timer_slack) {}
   ~engine() = default;
 
-  void bind() {
-    ring_.bind();
-    turn_time_ = std::chrono::steady_clock::now();
-  }
+  void bind() { ring_.bind(); }
 
   /// One turn, which sleeps at most until `limit`.
   void turn(time_point limit) noexcept {
     ++turns_;
-    begin_turn();
     if (!has_ready() || share_ == 0) {
       look_outside(limit);
       share_ = resumptions_a_look;
@@ -107,6 +106,7 @@ class engine : public loop_base {
 
  private:
   static constexpr std::size_t resumptions_a_look = 64;
+  static constexpr time_point unknown = time_point::min();
 
   void look_outside(time_point limit) noexcept {
     send_cancels();
@@ -120,8 +120,8 @@ class engine : public loop_base {
       check(ring_.enter(false, nullptr));
     }
     ring_.reap();
-    turn_time_ = std::chrono::steady_clock::now();
-    timers_.expire(turn_time_);
+    turn_time_ = unknown;
+    if (!timers_.empty()) timers_.expire(turn_time());
   }
 
   /// Hands entries over and sleeps until something completes, a message arrives, or time is up.
@@ -207,7 +207,7 @@ class engine : public loop_base {
   intrusive_list<in_flight> to_cancel_;
   intrusive_list<owned_line> owned_;
   wake_poll wake_poll_;
-  time_point turn_time_{};
+  mutable time_point turn_time_ = unknown;
   std::chrono::nanoseconds slack_;
   std::size_t share_ = 0;  // how many may still be resumed before the next look outside
 };

@@ -229,6 +229,7 @@ class event_loop::running {
       throw std::logic_error(
           "rondo: this loop belongs to the thread that ran it first; use post or submit from others");
     }
+    loop.measure_stack();
     detail::running_loop = &loop;
   }
   running(const running&) = delete;
@@ -342,7 +343,6 @@ template <awaitable A>
 auto event_loop::run(A&& root) -> await_result_t<A> {
   const running now(*this);
   root_line<A> line(*this, std::forward<A>(root));
-  begin_turn();
   if (stop_requested_.exchange(false)) line.line.cancel();
   line.start();
   while (!line.done()) {

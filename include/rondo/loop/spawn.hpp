@@ -12,7 +12,8 @@
 // where the work has an end that somebody waits for; spawn is for work that goes on beside it.
 //
 // The state of a spawned task is one block, shared by the loop (until the task has ended), the handle,
-// and whoever awaits the handle. It frees itself from the ready queue when the last of them has left.
+// and whoever awaits the handle. It frees itself when the last of them has left, and reports an error
+// that none of them has asked for.
 
 #include <cstddef>
 #include <functional>
@@ -50,7 +51,9 @@ class spawned_base : public engine::owned_line, public listener, public ready_no
 
   void add_ref() noexcept { ++refs_; }
   void release() noexcept {
-    if (--refs_ == 0) dispose_(*this);
+    if (--refs_ != 0) return;
+    if (take_once()) report_failure_(*this);  // nobody has asked for the result
+    dispose_(*this);
   }
 
   /// A place in the list of those who wait for the end.
@@ -61,11 +64,6 @@ class spawned_base : public engine::owned_line, public listener, public ready_no
 
   /// The value or the error was taken: nothing is left to report.
   [[nodiscard]] bool take_once() noexcept { return !std::exchange(taken_, true); }
-
-  void handle_dropped() noexcept {
-    if (done_) report_unclaimed();
-    release();
-  }
 
  protected:
   using function = void (*)(spawned_base&) noexcept;
@@ -88,11 +86,16 @@ class spawned_base : public engine::owned_line, public listener, public ready_no
       w.line->leave();
       line.loop().complete(w);
     });
-    line.loop().push(*this);  // the loop's own reference goes in the next turn
+    if (refs_ == 1) {
+      line.loop().push(*this);  // the coroutine is still on the stack, so it is let go a turn later
+    } else {
+      --refs_;
+    }
   }
 
  private:
-  /// Told twice through the ready queue, to start and to let go, and once in between, about the end.
+  /// Told through the ready queue to start, then about the end, and, if there is no handle by then,
+  /// through the queue once more to let go.
   static void step(listener& self) noexcept {
     auto& s = static_cast<spawned_base&>(self);
     if (!s.started_) {
@@ -101,13 +104,8 @@ class spawned_base : public engine::owned_line, public listener, public ready_no
     } else if (!s.done_) {
       s.ended();
     } else {
-      if (s.refs_ == 1) s.report_unclaimed();  // no handle
       s.release();
     }
-  }
-
-  void report_unclaimed() noexcept {
-    if (take_once()) report_failure_(*this);
   }
 
   std::string name_;
@@ -231,7 +229,7 @@ class join_handle : public detail::only_in_rondo {
     return *this;
   }
   ~join_handle() {
-    if (spawned_ != nullptr) spawned_->handle_dropped();
+    if (spawned_ != nullptr) spawned_->release();
   }
   void swap(join_handle& other) noexcept { std::swap(spawned_, other.spawned_); }
 
