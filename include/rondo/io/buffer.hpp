@@ -58,9 +58,11 @@ class mutable_buffer {
     requires(!std::is_const_v<T>)
   mutable_buffer(std::span<T, N> s) noexcept : mutable_buffer(s.data(), s.size_bytes()) {}
   template <detail::bytes T, std::size_t N>
+    requires(!std::is_const_v<T>)
   mutable_buffer(T (&array)[N] RONDO_LIFETIMEBOUND) noexcept
       : mutable_buffer(array, N * sizeof(T)) {}
   template <detail::bytes T, std::size_t N>
+    requires(!std::is_const_v<T>)
   mutable_buffer(std::array<T, N>& array RONDO_LIFETIMEBOUND) noexcept
       : mutable_buffer(array.data(), N * sizeof(T)) {}
   template <detail::bytes T, typename A>
