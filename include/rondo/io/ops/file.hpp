@@ -26,9 +26,10 @@ inline unsigned chunk(std::size_t size) noexcept {
   return static_cast<unsigned>(size < most ? size : most);
 }
 
-/// A position in a file; -1 is the current one, or that of a stream.
+/// A position in a file; -1 is the current one, or that of a stream. The kernel refuses other negative
+/// ones.
 inline std::uint64_t position(std::int64_t offset, std::size_t done) noexcept {
-  return offset < 0 ? static_cast<std::uint64_t>(-1) : static_cast<std::uint64_t>(offset) + done;
+  return offset == -1 ? static_cast<std::uint64_t>(-1) : static_cast<std::uint64_t>(offset) + done;
 }
 
 struct read_op {
