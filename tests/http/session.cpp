@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include "http/servers.hpp"
+
+#include <fstream>
+#include <random>
+
+using namespace rondo::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+std::string random_bytes(std::size_t size) {
+  std::mt19937_64 random(7);
+  std::string bytes(size, '\0');
+  for (std::size_t i = 0; i + 8 <= size; i += 8) {
+    const auto word = random();
+    std::memcpy(&bytes[i], &word, 8);
+  }
+  return bytes;
+}
+
+rondo::task<std::string> text_of(http::session& session, std::string url) {
+  auto answer = co_await session.get(std::move(url));
+  co_return std::move(answer).raise_for_status().text();
+}
+
+}  // namespace
+
+PYTHON_TEST("get gives status, header fields, body, URL and timings") {
+  http::session session;
+  const auto answer = co_await session.get(server / "json");
+  CHECK(answer.status == 200);
+  CHECK(answer.ok());
+  CHECK(answer.headers["content-type"] == "application/json");
+  CHECK(answer.text() == R"({"answer": 42})");
+  CHECK(answer.json()["answer"] == 42);
+  CHECK(answer.url == server / "json");
+  CHECK(answer.timings.connect > 0us);
+  CHECK(answer.timings.first_byte >= answer.timings.connect);
+  CHECK(answer.timings.total >= answer.timings.first_byte);
+  CHECK(answer.timings.tls == 0us);
+}
+
+PYTHON_TEST("each verb is sent as it is called, with its body") {
+  http::session session;
+  const auto url = server / "inspect";
+  const auto what = [](const http::response& answer) {
+    const auto json = answer.json();
+    return json["method"].get<std::string>() + " " + json["body"].get<std::string>();
+  };
+  const auto get = co_await session.get(url);
+  CHECK(what(get) == "GET ");
+  const auto post = co_await session.post(url, "a");
+  CHECK(what(post) == "POST a");
+  const auto put = co_await session.put(url, "b");
+  CHECK(what(put) == "PUT b");
+  const auto patch = co_await session.patch(url, "c");
+  CHECK(what(patch) == "PATCH c");
+  const auto gone = co_await session.delete_(url);
+  CHECK(what(gone) == "DELETE ");
+  const auto options = co_await session.send(http::request("OPTIONS", url));
+  CHECK(what(options) == "OPTIONS ");
+  const auto own = co_await session.send(http::request("PURGE", url).body("d"));
+  CHECK(what(own) == "PURGE d");
+  const auto with_body = co_await session.send(http::request("DELETE", url).body("e"));
+  CHECK(what(with_body) == "DELETE e");
+}
+
+PYTHON_TEST("an empty body is sent as an empty body") {
+  http::session session;
+  for (const char* method : {"POST", "PUT", "PATCH"}) {
+    const auto answer = co_await session.send(http::request(method, server / "inspect"));
+    const auto json = answer.json();
+    CHECK(json["method"] == method);
+    CHECK(json["body"] == "");
+    const auto length = nlohmann::json::array({"Content-Length", "0"});
+    const auto& fields = json["headers"];
+    CHECK(std::find(fields.begin(), fields.end(), length) != fields.end());
+  }
+}
+
+PYTHON_TEST("head gives the header fields, and no body") {
+  http::session session;
+  const auto head = co_await session.head(server / "bytes?n=1000");
+  CHECK(head.status == 200);
+  CHECK(head.headers["Content-Length"] == "1000");
+  CHECK(head.text().empty());
+  const auto get = co_await session.get(server / "bytes?n=3");  // the connection is in order
+  CHECK(get.text() == "xxx");
+  const auto stats = co_await stats_of(server);
+  CHECK(stats.connections == 1);
+}
+
+PYTHON_TEST("a URL without a scheme is one of http") {
+  http::session session;
+  const auto answer = co_await session.get("127.0.0.1:" + std::to_string(server.port()) + "/json");
+  CHECK(answer.status == 200);
+}
+
+PYTHON_TEST("a name and a password in the URL are sent as they are meant") {
+  http::session session;
+  const auto url = "http://me:secret@127.0.0.1:" + std::to_string(server.port()) + "/inspect";
+  const auto answer = co_await session.get(url);
+  const auto fields = answer.json()["headers"];
+  const auto wanted = nlohmann::json::array({"Authorization", "Basic bWU6c2VjcmV0"});
+  CHECK(std::find(fields.begin(), fields.end(), wanted) != fields.end());
+}
+
+PYTHON_TEST("a body arrives whole, whether it has a length or comes in chunks or compressed") {
+  http::session session;
+  const auto chunked = co_await session.get(server / "chunked");
+  CHECK(chunked.headers["transfer-encoding"] == "chunked");
+  CHECK(chunked.text().size() == 100'000);
+  const auto zipped = co_await session.get(server / "gzip");
+  CHECK(zipped.headers["content-encoding"] == "gzip");
+  const auto length = zipped.headers["content-length"];
+  CHECK(std::stoul(std::string(length)) < 50'000);
+  CHECK(zipped.text() == chunked.text());
+}
+
+PYTHON_TEST("bytes of any value go there and back") {
+  http::session session;
+  std::string bytes;
+  for (int i = 0; i < 1024; ++i) bytes.push_back(static_cast<char>(i));
+  const auto answer = co_await session.post(server / "echo", bytes);
+  CHECK(answer.text() == bytes);
+}
+
+PYTHON_TEST("50 MB are sent and come back byte by byte") {
+  http::session session;
+  const std::string bytes = random_bytes(50'000'000);
+  const auto answer = co_await session.post(server / "echo", bytes);
+  CHECK(answer.text().size() == bytes.size());
+  const bool same = answer.text() == bytes;
+  CHECK(same);
+}
+
+NGINX_TEST("50 MB are downloaded while the loop does other things") {
+  const std::string bytes = random_bytes(50'000'000);
+  std::ofstream(server.file("large"), std::ios::binary) << bytes;
+  http::session session;
+  const auto [answer, other] = co_await rondo::when_all(session.get(server / "large"),
+                                                        session.get(server / "json"));
+  const bool same = answer.text() == bytes;
+  CHECK(same);
+  CHECK(other.json()["answer"] == 42);
+  CHECK(other.timings.total < answer.timings.total);
+}
+
+PYTHON_TEST("two slow answers overlap") {
+  http::session session;
+  const stopwatch watch;
+  const auto [a, b] = co_await rondo::when_all(session.get(server / "slow?ms=200"),
+                                               session.get(server / "slow?ms=201"));
+  const auto took = watch.elapsed();
+  CHECK(took >= 200ms);
+  CHECK(took < 300ms);
+  CHECK(a.json()["waited"] == 200);
+  CHECK(b.json()["waited"] == 201);
+}
+
+PYTHON_TEST("200 requests at the same time are answered, each with its own answer") {
+  http::session session(http::session_options().max_connections(0));
+  std::vector<std::string> bodies;
+  std::vector<decltype(session.post("", ""))> requests;
+  for (int i = 0; i < 200; ++i) {
+    bodies.push_back("request " + std::to_string(i));
+    requests.push_back(session.post(server / "echo", bodies.back()));
+  }
+  const auto answers = co_await rondo::when_all(std::move(requests));
+  REQUIRE(answers.size() == bodies.size());
+  for (std::size_t i = 0; i < bodies.size(); ++i) CHECK(answers[i].text() == bodies[i]);
+  const auto stats = co_await stats_of(server);
+  CHECK(stats.requests.size() == 200);
+}
+
+NGINX_TEST("10 sequential rounds of 200 concurrent requests use no more connections than allowed") {
+  http::session session;
+  const auto before = rondo_test::open_descriptors();
+  for (int round = 0; round < 10; ++round) {
+    std::vector<rondo::task<std::string>> requests;
+    for (int i = 0; i < 200; ++i) requests.push_back(text_of(session, server / "json"));
+    for (const auto& text : co_await rondo::when_all(std::move(requests))) {
+      if (text != R"({"answer":42})") FAIL(text);
+    }
+  }
+  CHECK(rondo_test::open_descriptors() <= before + 100);
+}
+
+PYTHON_TEST("a request is not sent before it is awaited") {
+  http::session session;
+  {
+    [[maybe_unused]] const auto dropped = session.get(server / "json");
+    [[maybe_unused]] const auto too = session.post(server / "json", "body");
+    co_await rondo::sleep_for(20ms);
+  }
+  const auto stats = co_await stats_of(server);
+  CHECK(stats.requests.empty());
+  CHECK(stats.connections == 0);
+}
+
+PYTHON_TEST("a request keeps nothing of what it was made from") {
+  http::session session;
+  std::string url = server / "inspect";
+  std::string value = "the value";
+  http::request request("PUT", url);
+  request.header("X-Value", value).body(std::string("the body"));
+  auto sending = session.send(std::move(request));
+  url.assign(url.size(), '!');
+  value.assign(value.size(), '!');
+  const auto answer = co_await std::move(sending);
+  CHECK(answer.json()["body"] == "the body");
+  CHECK_THAT(answer.text(), ContainsSubstring("the value"));
+}
+
+PYTHON_TEST("a session can be moved while nothing is in flight") {
+  http::session first;
+  const auto a = co_await first.get(server / "json");
+  http::session second = std::move(first);
+  const auto b = co_await second.get(server / "json");
+  CHECK(b.status == a.status);
+  const auto stats = co_await stats_of(server);
+  CHECK(stats.connections == 1);
+}
+
+PYTHON_TEST("requests may be raced") {
+  http::session session;
+  const auto winner = co_await rondo::with_timeout(5s, rondo::when_all(session.get(server / "json")));
+  CHECK(std::get<0>(winner).status == 200);
+}
+
+PYTHON_TEST("the proxy of the environment is asked") {
+  ::setenv("http_proxy", (server / "").c_str(), 1);
+  http::session session;
+  const auto answer = co_await session.get("http://somewhere.invalid/a?b=c");
+  ::unsetenv("http_proxy");
+  CHECK(answer.json()["target"] == "http://somewhere.invalid/a?b=c");
+}
