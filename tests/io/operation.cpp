@@ -274,9 +274,9 @@ LOOP_TEST("a connection that comes while its accept is being canceled is deliver
     int left = 0;
     constexpr int rounds = 300;
     for (int i = 0; i < rounds; ++i) {
-      auto accepting = rondo::spawn([](int fd) -> task<rondo::descriptor> {
-        co_return co_await io::accept(fd);
-      }, listener.native_handle());
+      auto accepting =
+          rondo::spawn([](int fd) -> task<rondo::descriptor> { co_return co_await io::accept(fd); },
+                       listener.native_handle());
       co_await round_trip();
       const rondo::descriptor client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
       if (i % 2 == 0) accepting.cancel();

@@ -34,8 +34,8 @@ task<std::error_code> in_canceled_scope(A what) {
   co_return co_await running;
 }
 
-/// Visits every operation that can be refused: with its name, the error that its arguments lead to when
-/// the kernel sees them, and a function that makes it.
+/// Visits every operation that can be refused: with its name, the error that its arguments lead to
+/// when the kernel sees them, and a function that makes it.
 template <typename Visit>
 task<> each_operation(Visit visit) {
   std::array<char, 16> space{};

@@ -69,9 +69,11 @@ LOOP_TEST("read at an offset that no file has is an error") {
 LOOP_TEST("a read that waits gets what is written, and the end when the writer has gone") {
   pipe_ends pipe;
   char bytes[10];
-  auto reading = rondo::spawn([](int fd, char* to) -> task<std::size_t> {
-    co_return co_await io::read(fd, rondo::mutable_buffer(to, 10));
-  }, pipe.out(), bytes);
+  auto reading = rondo::spawn(
+      [](int fd, char* to) -> task<std::size_t> {
+        co_return co_await io::read(fd, rondo::mutable_buffer(to, 10));
+      },
+      pipe.out(), bytes);
   co_await round_trip();
   CHECK_FALSE(reading.done());
   REQUIRE(::write(pipe.in(), "abc", 3) == 3);
@@ -82,7 +84,8 @@ LOOP_TEST("a read that waits gets what is written, and the end when the writer h
   CHECK(end == 0);
 }
 
-LOOP_TEST("a read that is canceled in flight ends as canceled, and takes no byte that comes later") {
+LOOP_TEST(
+    "a read that is canceled in flight ends as canceled, and takes no byte that comes later") {
   pipe_ends pipe;
   char byte = 'o';
   const std::error_code code =
@@ -355,7 +358,9 @@ LOOP_TEST("statx of what is not there says which path") {
   CHECK(words == "stat " + missing + ": " + std::system_category().message(ENOENT));
 }
 
-LOOP_TEST("operations that hardly ever wait end with a value or as canceled, whenever they are canceled") {
+LOOP_TEST(
+    "operations that hardly ever wait end with a value or as canceled, whenever they are "
+    "canceled") {
   const digits d;
   const auto canceled_soon = [](auto operation, int turns) -> task<bool> {
     auto running = rondo::spawn(code_of(std::move(operation)));

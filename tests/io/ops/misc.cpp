@@ -32,9 +32,8 @@ LOOP_TEST("poll gives what is true of the descriptor, and leaves its bytes alone
 
 LOOP_TEST("poll waits until something is true") {
   pipe_ends pipe;
-  auto polling = rondo::spawn([](int fd) -> rondo::task<short> {
-    co_return co_await rondo::readable(fd);
-  }, pipe.out());
+  auto polling = rondo::spawn(
+      [](int fd) -> rondo::task<short> { co_return co_await rondo::readable(fd); }, pipe.out());
   for (int i = 0; i < 10; ++i) co_await round_trip();
   CHECK_FALSE(polling.done());
   REQUIRE(::write(pipe.in(), "x", 1) == 1);
@@ -45,9 +44,8 @@ LOOP_TEST("poll waits until something is true") {
 LOOP_TEST("writable waits until there is room") {
   pipe_ends pipe;
   const std::size_t filled = pipe.fill();
-  auto polling = rondo::spawn([](int fd) -> rondo::task<short> {
-    co_return co_await rondo::writable(fd);
-  }, pipe.in());
+  auto polling = rondo::spawn(
+      [](int fd) -> rondo::task<short> { co_return co_await rondo::writable(fd); }, pipe.in());
   for (int i = 0; i < 10; ++i) co_await round_trip();
   CHECK_FALSE(polling.done());
   CHECK(waiting_in(pipe.out()).size() == std::min<std::size_t>(filled, 100'000));

@@ -81,8 +81,8 @@ LOOP_TEST("connect to where nobody listens is refused") {
   const rondo::endpoint nobody = listener.local_endpoint();
   co_await listener.close();
   const rondo::descriptor client = co_await io::socket(AF_INET, SOCK_STREAM);
-  const std::error_code code = co_await code_of(
-      io::connect(client.native_handle(), nobody.native(), nobody.native_size()));
+  const std::error_code code =
+      co_await code_of(io::connect(client.native_handle(), nobody.native(), nobody.native_size()));
   CHECK(code == std::errc::connection_refused);
 }
 
@@ -131,8 +131,8 @@ LOOP_TEST("recv gives what has come, and 0 at the end") {
 LOOP_TEST("a recv that is canceled in flight takes nothing that comes later") {
   sockets pair;
   char byte = 'o';
-  const std::error_code code =
-      co_await canceled_in_flight(io::recv(pair.a.native_handle(), rondo::mutable_buffer(&byte, 1)));
+  const std::error_code code = co_await canceled_in_flight(
+      io::recv(pair.a.native_handle(), rondo::mutable_buffer(&byte, 1)));
   CHECK(code == rondo::errc::canceled);
   REQUIRE(::send(pair.b.native_handle(), "x", 1, 0) == 1);
   co_await round_trip();
@@ -160,7 +160,8 @@ LOOP_TEST("a send that is canceled while there is no room ends as canceled, and 
   const std::string block(4096, 'x');
   std::size_t filled = 0;
   while (::send(pair.a.native_handle(), block.data(), block.size(), MSG_DONTWAIT) > 0) ++filled;
-  const std::error_code code = co_await canceled_in_flight(io::send(pair.a.native_handle(), "late"));
+  const std::error_code code =
+      co_await canceled_in_flight(io::send(pair.a.native_handle(), "late"));
   CHECK(code == rondo::errc::canceled);
   std::size_t received = 0;
   for (std::string s; !(s = waiting_in(pair.b.native_handle())).empty();) received += s.size();
