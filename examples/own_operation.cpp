@@ -17,6 +17,7 @@
 #include <rondo/rondo.hpp>
 #include <unistd.h>
 
+// [operation]
 struct splice_op {
   using value_type = std::size_t;  // a negative result becomes a std::system_error
   static constexpr const char* name = "splice";
@@ -29,6 +30,7 @@ struct splice_op {
     io_uring_prep_splice(&entry, from, offset, to, -1, size, 0);
   }
 };
+// [operation]
 
 auto splice(const rondo::file& from, std::int64_t offset, const rondo::file& to, unsigned size) {
   return rondo::io::operation(

@@ -8,11 +8,13 @@ expect.py compile SOURCE -- COMPILER...   must fail and say all "// expect: word
 expect.py abort SOURCE -- PROGRAM...      must be killed by a signal and say all "// expect: words"
 expect.py smoke SOURCE -- PROGRAM         must succeed and print every "// prints: regex".
     "// smoke: ..." holds the arguments, in which {source} is the source file, {dir} a temporary
-    directory and {http} the URL of an HTTP server that serves the source's folder. If it mentions
+    directory and {http} the URL of an HTTP server that serves the source's folder, and at /json/NAME the
+    object {"name": "NAME"}. If it mentions
     {program}, it is a whole command line for sh instead. It runs in the folder above the source's.
 "// skip: gcc", "// skip: clang" in a compile test name compilers that cannot show the sentence.
 """
 import http.server
+import json
 import os
 import re
 import resource
@@ -81,6 +83,16 @@ def check_abort(source, command):
 
 
 class quiet_handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        if not self.path.startswith("/json/"):
+            return super().do_GET()
+        body = json.dumps({"name": self.path[len("/json/"):]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def log_message(self, *arguments):
         pass
 
