@@ -137,7 +137,7 @@ TEST_CASE("a cancellation stays: every later operation in the scope is canceled 
   manual_loop::root root(loop, work(g, canceled));
   root.line.cancel();
   root.start();
-  CHECK(canceled == 0);  // refused, and told so in a later turn
+  CHECK(canceled == 0);  // refused, and told so through the queue
   loop.turn();
   CHECK(canceled == 1);
   loop.turn();

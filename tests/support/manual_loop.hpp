@@ -50,9 +50,10 @@ class manual_loop : public detail::loop_base {
     detail::state_for<A> state_;
   };
 
+  /// Tells the one who is first in the queue.
   void turn() {
     measure_stack();
-    run_ready();
+    run_ready(1);
   }
   void run_until_idle() {
     while (has_ready()) turn();

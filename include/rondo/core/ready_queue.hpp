@@ -60,8 +60,8 @@ class loop_base {
   /// Tells the node's waiter in the next turn, never from inside this call.
   void push(ready_node& node) noexcept {
     node.next = nullptr;
-    *tail_ = &node;
-    tail_ = &node.next;
+    (head_ != nullptr ? tail_->next : head_) = &node;
+    tail_ = &node;
   }
 
   /// For what completes by itself: a listener is told now, a coroutine is queued.
@@ -92,25 +92,23 @@ class loop_base {
 
   [[nodiscard]] bool has_ready() const noexcept { return head_ != nullptr; }
 
-  /// Tells everybody who was ready when it was called; newcomers wait for the next call, so that
-  /// nobody who is always ready keeps the rest from running. Gives how many were told.
-  std::size_t run_ready() noexcept {
-    ready_node* node = std::exchange(head_, nullptr);
-    tail_ = &head_;
-    std::size_t told = 0;
-    while (node != nullptr) {
-      ready_node* const next = node->next;  // the node may be gone once its waiter was told
-      if (node->waiter.is_listener()) {
-        node->waiter.notify();
+  /// Tells those who are ready, first come, first served, newcomers included: at most `limit` of them,
+  /// so that nobody who is always ready keeps the loop from looking outside.
+  void run_ready(unsigned limit) noexcept {
+    for (share_ = limit; share_ != 0 && head_ != nullptr; --share_) {
+      ready_node& node = *std::exchange(head_, head_->next);
+      const continuation told = node.waiter;  // the node may be gone once its waiter was told
+      if (told.is_listener()) {
+        told.notify();
         settle();
       } else {
-        resume_now(node->waiter.coroutine());
+        resume_now(told.coroutine());
       }
-      node = next;
-      ++told;
     }
-    return told;
   }
+
+  /// From inside run_ready: the one who is told now is the last.
+  void end_turn() noexcept { share_ = 1; }
 
   /// Leaves a coroutine for the nearest `resume_now` or `settle`; the caller returns to it at once.
   void bounce(std::coroutine_handle<> coroutine) noexcept {
@@ -162,10 +160,11 @@ class loop_base {
   static constexpr std::uintptr_t stack_budget = std::uintptr_t{64} << 10;
 
   ready_node* head_ = nullptr;
-  ready_node** tail_ = &head_;
+  ready_node* tail_ = nullptr;  // the last one, while there is a first one
   std::coroutine_handle<> bounced_;
   scope** canceling_ = nullptr;  // where the list of scope::cancel ends, while one is at work
   std::uintptr_t deepest_ = 0;
+  unsigned share_ = 0;  // how many run_ready may still tell
   unsigned ready_at_once_ = 0;
   report_function report_;    // null: errors that nobody awaits are forgotten
   deliver_function deliver_;  // null: a loop of one thread

@@ -4,10 +4,10 @@
 // The machine under event_loop: one turn, and what operations ask of it.
 //
 // A turn has two halves.
-//   look outside   only if nothing is ready, or what is ready has had its share: hand all entries to
-//                  the kernel and collect completions in one system call, which sleeps if nothing is
-//                  ready; take messages from other threads; look at the clock
-//   resume         everybody who is ready now; those who become ready meanwhile wait a turn
+//   look outside   hand all entries to the kernel and collect completions, in one system call, which
+//                  sleeps if nothing is ready; take messages from other threads; look at the clock
+//   resume         those who are ready, one after the other, until nobody is or they have had their
+//                  share
 //
 // So a yield or a hop between tasks costs nanoseconds, a batch of operations one system call, and
 // nobody who is always ready keeps the kernel, the clock or the other tasks waiting.
@@ -77,11 +77,8 @@ class engine : public loop_base {
   /// One turn, which sleeps at most until `limit`.
   void turn(time_point limit) noexcept {
     ++turns_;
-    if (!has_ready() || share_ == 0) {
-      look_outside(limit);
-      share_ = resumptions_a_look;
-    }
-    share_ -= std::min(share_, run_ready());
+    look_outside(limit);
+    run_ready(resumptions_a_turn);
   }
 
   [[nodiscard]] bool has_work() const noexcept {
@@ -105,7 +102,7 @@ class engine : public loop_base {
   ring ring_;
 
  private:
-  static constexpr std::size_t resumptions_a_look = 64;
+  static constexpr unsigned resumptions_a_turn = 64;
   static constexpr time_point unknown = time_point::min();
 
   void look_outside(time_point limit) noexcept {
@@ -209,7 +206,6 @@ class engine : public loop_base {
   wake_poll wake_poll_;
   mutable time_point turn_time_ = unknown;
   std::chrono::nanoseconds slack_;
-  std::size_t share_ = 0;  // how many may still be resumed before the next look outside
 };
 
 }  // namespace rondo::detail

@@ -255,7 +255,11 @@ class event_loop::root_line : detail::listener {
   decltype(auto) take() { return state_.take(); }
 
  private:
-  static void ended(listener& self) noexcept { static_cast<root_line&>(self).done_ = true; }
+  static void ended(listener& self) noexcept {
+    auto& root = static_cast<root_line&>(self);
+    root.done_ = true;
+    root.line.loop().end_turn();  // what else is ready is canceled before it runs
+  }
 
  public:
   detail::scope line;
@@ -335,8 +339,7 @@ inline event_loop::~event_loop() {
   }
   thread_pool_.reset();
   inbox_.deliver(*this);
-  while (run_ready() != 0) {
-  }
+  while (has_ready()) run_ready(64);
 }
 
 template <awaitable A>
