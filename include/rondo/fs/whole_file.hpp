@@ -7,6 +7,7 @@
 //     co_await rondo::write_file("out.txt", text);
 
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include <rondo/core/task.hpp>
@@ -31,8 +32,12 @@ task<> write_whole_file(path_argument path, Source from) {
 /// All bytes of a file. Keep alive: a path given as an lvalue.
 /// Throws: std::system_error that names the path.
 [[nodiscard]] inline task<std::string> read_file(detail::path_argument path) {
-  file f = co_await file::open(std::move(path));
-  co_return co_await f.read_all();
+  file f = co_await file::open(path);
+  try {
+    co_return co_await f.read_all();
+  } catch (const std::system_error& e) {  // a directory, say, opens and cannot be read
+    throw std::system_error(e.code(), "read " + std::string(path.c_str()));
+  }
 }
 
 /// Makes or replaces a file with these bytes. A reader may see half of it meanwhile, and a failure or a
