@@ -19,7 +19,7 @@ namespace rondo::http::detail {
 struct failure {
   CURLcode code = CURLE_OK;
   int error = 0;                           // errno, when there is one
-  long certificate = 0;                    // what OpenSSL thinks of it (X509_V_ERR_...); 0: nothing
+  long certificate = 0;                    // X509_V_ERR_..., or 0 or 1: OpenSSL was not asked yet
   bool asked = false;                      // whether a request went out
   timeout_kind limit = timeout_kind::none; // which was exceeded
   std::chrono::nanoseconds duration{};     // of that limit
@@ -134,7 +134,7 @@ inline failure::explanation failure::explain_limit() const {
 
 inline failure::explanation failure::explain_tls() const {
   if (code != CURLE_PEER_FAILED_VERIFICATION) return {error_kind::tls, detail()};
-  if (certificate == 0) {
+  if (certificate <= 1) {  // libcurl looks at the name before that
     return {error_kind::tls, "the server's certificate is not for this host: " + detail()};
   }
   std::string reason = text;

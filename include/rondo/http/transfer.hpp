@@ -259,9 +259,7 @@ inline std::size_t transfer_state::on_body(char* bytes, std::size_t, std::size_t
 
 /// A status line begins a new answer: after a redirect, or after "100 Continue".
 inline void transfer_state::take_field(std::string_view line) {
-  while (!line.empty() && (line.back() == '\r' || line.back() == '\n' || line.back() == ' ')) {
-    line.remove_suffix(1);
-  }
+  line.remove_suffix(line.size() - (line.find_last_not_of("\r\n\t ") + 1));
   if (line.starts_with("HTTP/")) {
     response_.headers.clear();
     response_.body_.clear();
