@@ -61,8 +61,8 @@ PYTHON_TEST("requests that wait for a connection can be canceled, and those afte
     } catch (const rondo::timeout_error&) {
     }
   };
-  co_await rondo::when_all(text_of(session, server / "slow?ms=150"), canceled(session, server / "echo"),
-                           text_of(session, server / "json"));
+  co_await rondo::when_all(text_of(session, server / "slow?ms=150"),
+                           canceled(session, server / "echo"), text_of(session, server / "json"));
   const auto stats = co_await stats_of(server);
   CHECK(stats.requests == std::vector<std::string>{"GET /slow?ms=150", "GET /json"});
   CHECK(stats.connections == 1);

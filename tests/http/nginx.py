@@ -66,7 +66,8 @@ openssl req -x509 $new -days 2 -subj /CN=another-authority -keyout stranger.key 
 sign() {
   openssl req $new -subj /CN=$1 -keyout $1.key -out $1.csr
   echo "subjectAltName=$2" >$1.ext
-  openssl x509 -req -days 2 -in $1.csr -CA ca.pem -CAkey ca.key -set_serial $3 -extfile $1.ext -out $1.pem
+  openssl x509 -req -days 2 -in $1.csr -CA ca.pem -CAkey ca.key -set_serial $3 \\
+    -extfile $1.ext -out $1.pem
 }
 sign server DNS:localhost,IP:127.0.0.1 1
 sign other DNS:other.example 2

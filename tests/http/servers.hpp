@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What the tests of http are written with: servers that other people wrote, and peers that misbehave.
+// What the tests of http are written with: servers that other people wrote, and peers that
+// misbehave.
 //
 //     PYTHON_TEST("get gives the answer") {
 //       rondo::http::session session;
@@ -9,8 +10,8 @@
 //       CHECK(answer.status == 200);
 //     }
 //
-// The body is a coroutine, run by rondo::run; `server` is Python's http.server (server.py says what it
-// answers), in NGINX_TEST it is nginx (nginx.py).
+// The body is a coroutine, run by rondo::run; `server` is Python's http.server (server.py says what
+// it answers), in NGINX_TEST it is nginx (nginx.py).
 
 #include <spawn.h>
 #include <sys/wait.h>
@@ -33,22 +34,22 @@
 #include "support/loop_test.hpp"
 
 #define PYTHON_TEST(...) RONDO_PYTHON_TEST(RONDO_LOOP_JOIN(python_test_, __LINE__), __VA_ARGS__)
-#define RONDO_PYTHON_TEST(body, ...)                    \
+#define RONDO_PYTHON_TEST(body, ...)                             \
   static rondo::task<> body(rondo::test::python_server& server); \
-  TEST_CASE(__VA_ARGS__) {                              \
-    rondo::test::python_server the_server;              \
-    rondo::run(body(the_server));                       \
-  }                                                     \
+  TEST_CASE(__VA_ARGS__) {                                       \
+    rondo::test::python_server the_server;                       \
+    rondo::run(body(the_server));                                \
+  }                                                              \
   static rondo::task<> body([[maybe_unused]] rondo::test::python_server& server)
 
 #define NGINX_TEST(...) RONDO_NGINX_TEST(RONDO_LOOP_JOIN(nginx_test_, __LINE__), __VA_ARGS__)
-#define RONDO_NGINX_TEST(body, ...)                                                             \
-  static rondo::task<> body(rondo::test::nginx_server& server);                                 \
-  TEST_CASE(__VA_ARGS__) {                                                                      \
-    if (!rondo::test::nginx_server::is_installed()) SKIP("needs nginx and openssl");            \
-    rondo::test::nginx_server the_server;                                                       \
-    rondo::run(body(the_server));                                                               \
-  }                                                                                             \
+#define RONDO_NGINX_TEST(body, ...)                                                  \
+  static rondo::task<> body(rondo::test::nginx_server& server);                      \
+  TEST_CASE(__VA_ARGS__) {                                                           \
+    if (!rondo::test::nginx_server::is_installed()) SKIP("needs nginx and openssl"); \
+    rondo::test::nginx_server the_server;                                            \
+    rondo::run(body(the_server));                                                    \
+  }                                                                                  \
   static rondo::task<> body([[maybe_unused]] rondo::test::nginx_server& server)
 
 namespace rondo::test {
@@ -68,8 +69,8 @@ inline std::string url_of(const tcp_listener& listener, const std::string& path 
   return "http://" + to_string(listener.local_endpoint()) + "/" + path;
 }
 
-/// A script of this folder, which inherits listening sockets. It says "ready" on its standard output and
-/// ends with its standard input.
+/// A script of this folder, which inherits listening sockets. It says "ready" on its standard
+/// output and ends with its standard input.
 class server_script {
  public:
   server_script(const std::string& name, std::vector<std::string> arguments, std::size_t sockets) {
@@ -160,7 +161,8 @@ inline task<server_stats> stats_of(const python_server& server) {
 class nginx_server {
  public:
   static bool is_installed() {
-    return std::system("PATH=$PATH:/usr/sbin:/sbin; command -v nginx openssl python3 >/dev/null") == 0;
+    return std::system("PATH=$PATH:/usr/sbin:/sbin; command -v nginx openssl python3 >/dev/null") ==
+           0;
   }
   [[nodiscard]] std::string operator/(const std::string& target) const {
     return "http://127.0.0.1:" + std::to_string(script_.port(0)) + "/" + target;
@@ -176,7 +178,9 @@ class nginx_server {
   /// An authority that signed nothing.
   [[nodiscard]] std::string stranger() const { return folder_ / "stranger.pem"; }
   /// Where /name is served from.
-  [[nodiscard]] std::string file(const std::string& name) const { return folder_ / ("www/" + name); }
+  [[nodiscard]] std::string file(const std::string& name) const {
+    return folder_ / ("www/" + name);
+  }
 
  private:
   temporary_folder folder_;
@@ -314,7 +318,9 @@ inline task<bool> descriptors_return_to(std::size_t count) {
 
 class stopwatch {
  public:
-  [[nodiscard]] std::chrono::nanoseconds elapsed() const { return std::chrono::steady_clock::now() - begin_; }
+  [[nodiscard]] std::chrono::nanoseconds elapsed() const {
+    return std::chrono::steady_clock::now() - begin_;
+  }
 
  private:
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();

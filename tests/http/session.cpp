@@ -140,8 +140,8 @@ NGINX_TEST("50 MB are downloaded while the loop does other things") {
   const std::string bytes = random_bytes(50'000'000);
   std::ofstream(server.file("large"), std::ios::binary) << bytes;
   http::session session;
-  const auto [answer, other] = co_await rondo::when_all(session.get(server / "large"),
-                                                        session.get(server / "json"));
+  const auto [answer, other] =
+      co_await rondo::when_all(session.get(server / "large"), session.get(server / "json"));
   const bool same = answer.text() == bytes;
   CHECK(same);
   CHECK(other.json()["answer"] == 42);
@@ -226,7 +226,8 @@ PYTHON_TEST("a session can be moved while nothing is in flight") {
 
 PYTHON_TEST("requests may be raced") {
   http::session session;
-  const auto winner = co_await rondo::with_timeout(5s, rondo::when_all(session.get(server / "json")));
+  const auto winner =
+      co_await rondo::with_timeout(5s, rondo::when_all(session.get(server / "json")));
   CHECK(std::get<0>(winner).status == 200);
 }
 

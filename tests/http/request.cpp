@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include "http/servers.hpp"
+
+using namespace rondo::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+/// Every value of a field that /inspect has seen; names without regard to case.
+std::vector<std::string> seen(const http::response& inspected, std::string_view name) {
+  http::header_map fields;
+  const auto json = inspected.json();
+  for (const auto& field : json["headers"]) {
+    fields.add(field[0].get<std::string>(), field[1].get<std::string>());
+  }
+  std::vector<std::string> values;
+  for (const auto value : fields.get_all(name)) values.emplace_back(value);
+  return values;
+}
+using values = std::vector<std::string>;
+
+}  // namespace
+
+PYTHON_TEST("header fields are sent as given, several of a name and empty ones, too") {
+  http::session session;
+  const auto answer = co_await session.send(http::request("GET", server / "inspect")
+                                                .header("X-One", "1")
+                                                .header("x-one", "2")
+                                                .header("X-Empty", "")
+                                                .header("X-Colon", "a: b"));
+  CHECK(seen(answer, "X-One") == values{"1", "2"});
+  CHECK(seen(answer, "X-Empty") == values{""});
+  CHECK(seen(answer, "X-Colon") == values{"a: b"});
+}
+
+PYTHON_TEST("the session's header fields are in every request that has none of that name itself") {
+  http::session session(http::session_options()
+                            .header("X-Key", "session")
+                            .header("Accept", "a/b")
+                            .user_agent("me/1"));
+  const auto plain = co_await session.get(server / "inspect");
+  CHECK(seen(plain, "X-Key") == values{"session"});
+  CHECK(seen(plain, "Accept") == values{"a/b"});
+  CHECK(seen(plain, "User-Agent") == values{"me/1"});
+  const auto own = co_await session.send(
+      http::request("GET", server / "inspect").header("x-key", "own").header("user-agent", "you"));
+  CHECK(seen(own, "X-Key") == values{"own"});
+  CHECK(seen(own, "User-Agent") == values{"you"});
+  CHECK(seen(own, "Accept") == values{"a/b"});
+}
+
+PYTHON_TEST("a body is sent without a guess at its type, and without a question before") {
+  http::session session;
+  const auto plain = co_await session.post(server / "inspect", std::string(2'000'000, 'x'));
+  CHECK(seen(plain, "Content-Type").empty());
+  CHECK(seen(plain, "Expect").empty());
+  CHECK(seen(plain, "Content-Length") == values{"2000000"});
+  const auto typed = co_await session.send(
+      http::request("POST", server / "inspect").header("content-type", "text/csv").body("a,b"));
+  CHECK(seen(typed, "Content-Type") == values{"text/csv"});
+}
+
+PYTHON_TEST("json makes the body and its type") {
+  http::session session;
+  const nlohmann::json order = {{"id", 7}, {"items", {"a", "b"}}};
+  const auto answer = co_await session.send(http::request("POST", server / "inspect").json(order));
+  CHECK(seen(answer, "Content-Type") == values{"application/json"});
+  CHECK(nlohmann::json::parse(answer.json()["body"].get<std::string>()) == order);
+  const auto typed = co_await session.send(http::request("POST", server / "inspect")
+                                               .header("Content-Type", "application/ld+json")
+                                               .json(order));
+  CHECK(seen(typed, "Content-Type") == values{"application/ld+json"});
+}
+
+PYTHON_TEST("a request can be put together in several statements") {
+  http::session session;
+  http::request r("PUT", server / "inspect");
+  r.header("X-A", "1");
+  r.body("the body");
+  r.timeout(5s);
+  r.connect_timeout(5s);
+  r.first_byte_timeout(5s);
+  CHECK(r.method() == "PUT");
+  CHECK(r.url() == server / "inspect");
+  const http::request again = r;
+  const auto answer = co_await session.send(std::move(r));
+  CHECK(seen(answer, "X-A") == values{"1"});
+  const auto second = co_await session.send(again);
+  CHECK(second.json() == answer.json());
+}
+
+TEST_CASE("what is no method, no field name or no field value is refused when it is given") {
+  for (const char* method : {"", "GE T", "GET\r\n", "G\xc3\x89T", "GET/1"}) {
+    CHECK_THROWS_AS(http::request(method, "http://a/"), std::invalid_argument);
+  }
+  http::request r("GET", "http://a/");
+  for (const char* name : {"", "a b", "a:", "a\r\nb", "\xc3\xa4", "(a)"}) {
+    CHECK_THROWS_AS(r.header(name, "value"), std::invalid_argument);
+    CHECK_THROWS_AS(http::session_options().header(name, "value"), std::invalid_argument);
+  }
+  using namespace std::string_view_literals;
+  for (const auto value : {"a\rb"sv, "a\nb"sv, "a\r\nX-Injected: 1"sv, "a\0b"sv}) {
+    CHECK_THROWS_AS(r.header("X", value), std::invalid_argument);
+    CHECK_THROWS_AS(http::session_options().header("X", value), std::invalid_argument);
+  }
+  CHECK_THROWS_WITH(r.header("X-Y", "a\nb"), ContainsSubstring("X-Y"));
+}
+
+TEST_CASE("json refuses a string that is not UTF-8 when it is given") {
+  CHECK_THROWS_AS(http::request("POST", "http://a/").json("\xff"), nlohmann::json::type_error);
+}
+
+// Redirects.
+
+PYTHON_TEST("a redirect is followed, and the answer says where it came from") {
+  http::session session;
+  const auto answer = co_await session.get(server / "redirect?code=302&to=/inspect");
+  CHECK(answer.status == 200);
+  CHECK(answer.url == server / "inspect");
+  CHECK(answer.json()["target"] == "/inspect");
+  CHECK_FALSE(answer.headers.contains("location"));  // they are those of the last answer
+}
+
+PYTHON_TEST("what a redirect makes of the method and the body") {
+  struct row {
+    const char* method;
+    int code;
+    const char* becomes;
+    const char* body;
+  };
+  http::session session;
+  for (const row& r :
+       {row{"GET", 301, "GET", ""}, row{"HEAD", 303, "HEAD", ""}, row{"POST", 301, "GET", ""},
+        row{"POST", 302, "GET", ""}, row{"POST", 303, "GET", ""}, row{"POST", 307, "POST", "b"},
+        row{"POST", 308, "POST", "b"}, row{"PUT", 301, "PUT", "b"}, row{"PUT", 302, "PUT", "b"},
+        row{"PUT", 303, "GET", ""}, row{"PUT", 307, "PUT", "b"}, row{"PATCH", 308, "PATCH", "b"},
+        row{"DELETE", 302, "DELETE", ""}, row{"DELETE", 303, "GET", ""}}) {
+    http::request request(r.method,
+                          server / ("redirect?to=/inspect&code=" + std::to_string(r.code)));
+    const std::string_view method = r.method;
+    if (method != "GET" && method != "HEAD" && method != "DELETE") request.body("b");
+    const auto answer = co_await session.send(std::move(request));
+    INFO(r.method << " " << r.code);
+    CHECK(answer.url == server / "inspect");
+    if (method == "HEAD") continue;
+    CHECK(answer.json()["method"] == r.becomes);
+    CHECK(answer.json()["body"] == r.body);
+  }
+  const auto stats = co_await stats_of(server);
+  CHECK(stats.requests[3] == "HEAD /inspect");
+}
+
+PYTHON_TEST("redirects are not followed when the session says so") {
+  http::session session(http::session_options().follow_redirects(false));
+  for (const int code : {301, 303, 307}) {
+    const auto url = server / ("redirect?to=/json&code=" + std::to_string(code));
+    const auto answer = co_await session.send(http::request("PUT", url).body("b"));
+    CHECK(answer.status == code);
+    CHECK(answer.ok());
+    CHECK(answer.headers["location"] == "/json");
+    CHECK(answer.text() == "moved");
+    CHECK(answer.url == url);
+  }
+}
+
+PYTHON_TEST("too many redirects are an error of their own") {
+  http::session session(http::session_options().max_redirects(4));
+  const auto error = co_await error_of(session.get(server / "loop"));
+  CHECK(error.kind() == http::error_kind::too_many_redirects);
+  CHECK(is_one_line_with(error.what(), {"GET " + server / "loop", "redirects"}));
+  const auto stats = co_await stats_of(server);
+  CHECK(stats.requests.size() == 5);
+}
+
+PYTHON_TEST("a redirect to another scheme is not followed") {
+  http::session session;
+  const auto error =
+      co_await error_of(session.get(server / "redirect?code=302&to=file:///etc/passwd"));
+  CHECK(is_one_line_with(error.what(), {"GET " + server / "redirect", "file"}));
+}
+
+PYTHON_TEST("a password is not sent to where a redirect leads, when that is another host") {
+  http::session session;
+  const auto port = std::to_string(server.port());
+  const auto target = "redirect?code=302&to=http://localhost:" + port + "/inspect";
+  const auto answer = co_await session.get("http://me:secret@127.0.0.1:" + port + "/" + target);
+  CHECK(answer.url == "http://localhost:" + port + "/inspect");
+  CHECK(seen(answer, "Authorization").empty());
+}
