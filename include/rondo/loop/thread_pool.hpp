@@ -51,7 +51,7 @@ class thread_pool {
   void submit(job& j) {
     const std::lock_guard lock(mutex_);
     join_those_who_left();
-    if (idle_ == waiting_ && threads_.size() < most_) start_thread();
+    if (idle_ <= waiting_ && threads_.size() < most_) start_thread();
     j.next = nullptr;
     *last_ = &j;
     last_ = &j.next;
