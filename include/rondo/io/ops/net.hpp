@@ -67,6 +67,7 @@ struct recv_exactly_op {
   std::size_t done = 0;
   void prepare(io_uring_sqe& e) noexcept {
     const mutable_buffer rest = to.after(done);
+    if (rest.size() == 0) return io_uring_prep_nop(&e);  // TCP would wait for a byte to come
     io_uring_prep_recv(&e, fd, rest.data(), chunk(rest.size()), MSG_WAITALL);
   }
   bool again(int& result) noexcept { return exactly::again(result, done, to.size()); }
