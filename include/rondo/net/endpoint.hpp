@@ -8,6 +8,7 @@
 //
 // Names are not addresses: `resolve` (net/resolve.hpp) turns one into endpoints.
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <charconv>
 #include <compare>
@@ -109,7 +110,7 @@ class endpoint {
 
 inline bool endpoint::set_address(std::string_view address, std::uint16_t port) noexcept {
   char text[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
-  if (address.size() >= sizeof text) return false;
+  if (address.size() >= sizeof text || address.find('\0') != address.npos) return false;
   std::memcpy(text, address.data(), address.size());
   text[address.size()] = '\0';
 
@@ -180,7 +181,9 @@ inline endpoint endpoint::from_native(const sockaddr* address, socklen_t length)
   e.address_ = storage();
   std::memcpy(static_cast<void*>(&e.address_), address,
               length < sizeof e.address_ ? length : sizeof e.address_);
-  if (family == AF_UNIX) e.unix_size_ = length;
+  if (family == AF_UNIX) {
+    e.unix_size_ = std::clamp<socklen_t>(length, offsetof(sockaddr_un, sun_path), sizeof e.address_);
+  }
   return e;
 }
 
