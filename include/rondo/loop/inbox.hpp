@@ -22,7 +22,13 @@ namespace rondo::detail {
 class inbox {
  public:
   inbox() : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    if (wake_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+    if (wake_ >= 0) return;
+    const int error = errno;
+    throw std::system_error(
+        error, std::generic_category(),
+        error == EMFILE || error == ENFILE
+            ? "eventfd found no free descriptor: raise the limit on open files (ulimit -n)"
+            : "eventfd");
   }
   inbox(const inbox&) = delete;
   inbox& operator=(const inbox&) = delete;

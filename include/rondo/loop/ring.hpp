@@ -9,6 +9,7 @@
 // kernel accepts is also the fastest: one thread submits, completions are processed when that thread
 // asks for them instead of interrupting it, and a flag tells when there are some to ask for.
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <string>
@@ -138,6 +139,7 @@ class ring {
 }
 
 inline ring::ring(unsigned entries) {
+  entries = std::clamp(entries, 1U, 32768U);  // what the kernel can do (IORING_MAX_ENTRIES)
   struct rung {
     unsigned flags;
     const char* name;
