@@ -42,6 +42,7 @@ namespace {
 
 int tests_run = 0;
 int tests_skipped = 0;
+bool assertions_failed = false;
 
 void print(std::string_view text) {
   while (!text.empty()) {
@@ -156,7 +157,10 @@ struct listener : listener_base {
     the_watchdog->started(info.name);
   }
 
-  void testCaseEnded(const Catch::TestCaseStats&) override { the_watchdog->ended(); }
+  void testCaseEnded(const Catch::TestCaseStats& stats) override {
+    assertions_failed = assertions_failed || !stats.totals.assertions.allOk();
+    the_watchdog->ended();
+  }
 };
 
 CATCH_REGISTER_LISTENER(listener)
@@ -171,6 +175,7 @@ int main(int argc, char** argv) {
   rondo_test::watchdog dog;
   rondo_test::the_watchdog = &dog;
   const int result = Catch::Session().run(argc, argv);
+  if (rondo_test::assertions_failed) return 1;  // Catch2 returns how many: four would be "skipped"
   const bool all_skipped =
       rondo_test::tests_run > 0 && rondo_test::tests_skipped == rondo_test::tests_run;
   return result == 0 && all_skipped ? 4 : result;  // 4 is what Catch2 3 returns for that
