@@ -11,6 +11,7 @@ Prints "ready" and serves until its standard input ends, so it never outlives wh
     /status/404       an answer with that status
     /redirect?code=302&to=/inspect
     /loop             redirects to itself
+    /cookie?a=1       redirects to /inspect and sets that cookie
     /duplicates       two Set-Cookie, an empty field, and one with blanks around its value
     /gzip  /chunked   the same 100 kB of text, compressed, or in chunks
     /bytes?n=1000     so many bytes
@@ -89,6 +90,8 @@ class handler(http.server.BaseHTTPRequestHandler):
             self.answer({"sorry": True}, status=int(url.path[8:]))
         elif url.path == "/redirect":
             self.answer(b"moved", "text/plain", int(query["code"]), [("Location", query["to"])])
+        elif url.path == "/cookie":
+            self.answer(b"", status=302, fields=[("Location", "/inspect"), ("Set-Cookie", url.query)])
         elif self.path == "/loop":
             self.answer(b"", status=302, fields=[("Location", "/loop")])
         elif self.path == "/duplicates":

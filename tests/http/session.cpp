@@ -2,8 +2,11 @@
 
 #include "http/servers.hpp"
 
+#include <atomic>
+#include <cstring>
 #include <fstream>
 #include <random>
+#include <thread>
 
 using namespace rondo::test;
 using Catch::Matchers::ContainsSubstring;
@@ -65,6 +68,8 @@ PYTHON_TEST("each verb is sent as it is called, with its body") {
   CHECK(what(own) == "PURGE d");
   const auto with_body = co_await session.send(http::request("DELETE", url).body("e"));
   CHECK(what(with_body) == "DELETE e");
+  const auto query = co_await session.send(http::request("GET", url).body("f"));
+  CHECK(what(query) == "GET f");
 }
 
 PYTHON_TEST("an empty body is sent as an empty body") {
@@ -229,6 +234,54 @@ PYTHON_TEST("requests may be raced") {
   const auto winner =
       co_await rondo::with_timeout(5s, rondo::when_all(session.get(server / "json")));
   CHECK(std::get<0>(winner).status == 200);
+}
+
+PYTHON_TEST("cookies are kept by the session, and sent to where they belong") {
+  const auto sent = [](const http::response& inspected) -> std::string {
+    const auto json = inspected.json();
+    for (const auto& field : json["headers"]) {
+      if (field[0] == "Cookie") return field[1];
+    }
+    return "none";
+  };
+  http::session session;
+  const auto redirected = co_await session.get(server / "cookie?a=1");
+  CHECK(sent(redirected) == "a=1");
+  const auto [one, two] =
+      co_await rondo::when_all(session.get(server / "inspect"), session.get(server / "inspect"));
+  CHECK(sent(one) == "a=1");
+  CHECK(sent(two) == "a=1");
+  const auto changed = co_await session.get(server / "cookie?a=2");
+  CHECK(sent(changed) == "a=2");
+  const auto elsewhere =
+      co_await session.get("http://localhost:" + std::to_string(server.port()) + "/inspect");
+  CHECK(sent(elsewhere) == "none");
+  http::session other;
+  const auto unknown = co_await other.get(server / "inspect");
+  CHECK(sent(unknown) == "none");
+  http::session without(http::session_options().cookies(false));
+  const auto ignored = co_await without.get(server / "cookie?a=1");
+  CHECK(sent(ignored) == "none");
+}
+
+TEST_CASE("threads have sessions of their own, at the same time") {
+  python_server server;
+  std::atomic<int> right{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      http::session session;
+      const auto body = [&]() -> rondo::task<> {
+        for (int n = 0; n < 25; ++n) {
+          const auto text = co_await text_of(session, server / "json");
+          if (text == R"({"answer": 42})") ++right;
+        }
+      };
+      rondo::run(body());
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(right == 100);
 }
 
 PYTHON_TEST("the proxy of the environment is asked") {

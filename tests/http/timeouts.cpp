@@ -104,6 +104,15 @@ LOOP_TEST("timeout covers the time that a request waits for a connection") {
   co_await first.wait();
 }
 
+LOOP_TEST("connect_timeout does not run while a request waits for a connection") {
+  http::session session(http::session_options().max_connections(1));
+  const auto url = start_peer(answers_later);
+  const auto [a, b] = co_await rondo::when_all(session.send(with(url, 100ms, 0s, 0s)),
+                                               session.send(with(url, 100ms, 0s, 0s)));
+  CHECK(a.text() == "ok");
+  CHECK(b.text() == "ok");
+}
+
 LOOP_TEST("first_byte_timeout does not end an answer that has begun") {
   http::session session;
   const stopwatch watch;

@@ -111,6 +111,7 @@ class driver : rondo::detail::listener, rondo::detail::ready_node, rondo::detail
 
   session_options options_;
   CURLM* multi_;
+  CURLSH* cookies_ = nullptr;
   engine* loop_ = nullptr;  // of the last transfer
   std::vector<easy_handle> spare_;
 
@@ -144,7 +145,13 @@ inline driver::driver(session_options options)
   waiter = rondo::detail::continuation(static_cast<listener&>(*this));
   spare_.reserve(32);
   multi_ = curl_multi_init();
-  if (multi_ == nullptr) throw std::bad_alloc();
+  cookies_ = curl_share_init();
+  if (multi_ == nullptr || cookies_ == nullptr) {
+    curl_multi_cleanup(multi_);
+    curl_share_cleanup(cookies_);
+    throw std::bad_alloc();
+  }
+  curl_share_setopt(cookies_, CURLSHOPT_SHARE, CURL_LOCK_DATA_COOKIE);
   const long connections = options_.max_connections_;
   curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &driver::on_socket);
   curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this);
@@ -159,6 +166,7 @@ inline void driver::close() noexcept {
   closed_ = true;
   spare_.clear();
   curl_multi_cleanup(multi_);
+  curl_share_cleanup(cookies_);
   if (armed()) loop_->timers().disarm(*this);
   while (!watched_.empty()) static_cast<watcher&>(watched_.front()).retire(loop_, retired_);
   retired_.for_each([](watcher_place& each) { each.unlink(); });
@@ -180,6 +188,7 @@ inline void driver::give_back(easy_handle easy) noexcept {
 
 inline void driver::set_up(option_setter& set) noexcept {
   set(CURLOPT_NOSIGNAL, 1L);
+  set(CURLOPT_SHARE, cookies_);
   set(CURLOPT_OPENSOCKETFUNCTION, &driver::on_open);
   set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(this));
   set(CURLOPT_CLOSESOCKETFUNCTION, &driver::on_close);

@@ -64,7 +64,7 @@ class RONDO_VISIBLE error : public std::system_error {
         timeout_kind timeout = timeout_kind::none, int status = 0);
 
   [[nodiscard]] error_kind kind() const noexcept { return static_cast<error_kind>(code().value()); }
-  /// As it was asked for.
+  /// As it was asked for; of an answer (status, invalid_json), where that came from.
   [[nodiscard]] const std::string& url() const noexcept { return text_->url; }
   /// Which limit was exceeded; none unless kind() is timeout.
   [[nodiscard]] timeout_kind timeout() const noexcept { return timeout_; }

@@ -8,9 +8,9 @@
 //     auto page = co_await rondo::with_timeout(5s, s.get(url));
 //     auto done = co_await s.send(http::request("POST", url).json(order));
 //
-// Connections are kept and used again, TLS certificates are verified, redirects followed, bodies
-// decompressed, and the proxies of the environment used (http_proxy, https_proxy, no_proxy), all by
-// libcurl. Names are looked up by a thread of libcurl's.
+// Connections are kept and used again, TLS certificates are verified, redirects followed, cookies kept,
+// bodies decompressed, and the proxies of the environment used (http_proxy, https_proxy, no_proxy), all
+// by libcurl. Names are looked up by a thread of libcurl's.
 
 #include <string>
 #include <utility>

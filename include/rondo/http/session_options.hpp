@@ -73,6 +73,13 @@ class session_options {
     return *this;
   }
 
+  /// Whether the cookies of an answer are kept, and sent with later requests of the session to where they
+  /// belong. Default: true.
+  session_options& cookies(bool on) & RONDO_LIFETIMEBOUND {
+    cookies_ = on;
+    return *this;
+  }
+
   /// Connections open at the same time, those that wait to be used again included; further requests
   /// wait. Zero: no limit. Default: 100.
   session_options& max_connections(unsigned count) & RONDO_LIFETIMEBOUND {
@@ -106,6 +113,7 @@ class session_options {
   session_options&& max_redirects(unsigned count) && RONDO_LIFETIMEBOUND {
     return std::move(max_redirects(count));
   }
+  session_options&& cookies(bool on) && RONDO_LIFETIMEBOUND { return std::move(cookies(on)); }
   session_options&& max_connections(unsigned count) && RONDO_LIFETIMEBOUND {
     return std::move(max_connections(count));
   }
@@ -119,6 +127,7 @@ class session_options {
   std::filesystem::path ca_file_;
   bool verify_peer_ = true;
   bool follow_redirects_ = true;
+  bool cookies_ = true;
   unsigned max_redirects_ = 10;
   unsigned max_connections_ = 100;
   std::string user_agent_;

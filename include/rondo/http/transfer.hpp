@@ -168,6 +168,7 @@ inline CURLcode transfer_state::set_up() {
   set(CURLOPT_HTTPHEADER, fields_.get());
   set(CURLOPT_USERAGENT, options().user_agent_.c_str());
   set(CURLOPT_ACCEPT_ENCODING, "");  // all that libcurl can decompress
+  if (options().cookies_) set(CURLOPT_COOKIEFILE, "");  // none is read: it turns them on
   set(CURLOPT_FOLLOWLOCATION, options().follow_redirects_ ? 1L : 0L);
   set(CURLOPT_MAXREDIRS, static_cast<long>(options().max_redirects_));
 
