@@ -18,7 +18,7 @@ using rondo::write_file;
 LOOP_TEST("what was written is read, of any size around a page and a buffer") {
   const temporary_folder folder;
   const std::string path = folder / "a";
-  for (const std::size_t size : {0, 1, 4095, 4096, 4097, 8191, 8192, 8193, 100'000}) {
+  for (const std::size_t size : {0U, 1U, 4095U, 4096U, 4097U, 8191U, 8192U, 8193U, 100'000U}) {
     std::string text(size, '\0');
     for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i % 251);
     co_await write_file(path, text);
