@@ -5,7 +5,10 @@
 // core/task.hpp, compose/when_all.hpp, net/tcp.hpp; and follow one read to the kernel and back through
 // net/tcp.hpp, io/ops/net.hpp, io/operation.hpp, loop/ring.hpp and loop/engine.hpp.
 
+#include <rondo/compose/as_result.hpp>
 #include <rondo/compose/when_all.hpp>
+#include <rondo/compose/when_all_settled.hpp>
+#include <rondo/compose/when_any.hpp>
 #include <rondo/config.hpp>
 #include <rondo/core/error.hpp>
 #include <rondo/core/result.hpp>

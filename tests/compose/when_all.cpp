@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "compose/children.hpp"
 #include "support/heap.hpp"
 #include "support/helpers.hpp"
 
@@ -19,58 +20,6 @@ using rondo::task;
 using rondo::unhandled_error;
 using rondo::when_all;
 using namespace rondo::test;
-
-namespace {
-
-task<int> number(int n) { co_return n; }
-task<> nothing() { co_return; }
-
-/// Notes its name when it starts, and goes on when the gate opens.
-task<int> step(std::string& log, char name, gate& g) {
-  log += name;
-  co_await g.wait();
-  log += static_cast<char>(name - 'a' + 'A');
-  co_return name;
-}
-
-task<> fails(int n) {
-  throw oops(n);
-  co_return;
-}
-task<> fails_after(gate& g, int n) {
-  co_await g.wait();
-  throw oops(n);
-}
-/// Answers its cancellation with an error of its own.
-task<> fails_when_canceled(gate& g, int n) {
-  try {
-    co_await g.wait();
-  } catch (const operation_canceled&) {
-    throw oops(n);
-  }
-}
-/// Takes a cancellation for a reason to give what it has.
-task<int> succeeds_when_canceled(gate& g, int n) {
-  try {
-    co_await g.wait();
-  } catch (const operation_canceled&) {
-  }
-  co_return n;
-}
-
-template <typename Root>
-int error_of(Root& root) {
-  try {
-    static_cast<void>(root.take());
-  } catch (const oops& e) {
-    return e.number;
-  } catch (const operation_canceled&) {
-    return -1;
-  }
-  return 0;
-}
-
-}  // namespace
 
 // Values
 
@@ -448,7 +397,7 @@ TEST_CASE("a plain operation as a child costs no frame") {
 TASK_TEST("a description that is kept takes its lvalues by reference and the rest by value") {
   parked p;
   auto kept = when_all(p, number(2));
-  static_assert(std::is_same_v<decltype(kept), rondo::detail::when_all_description<parked&, task<int>>>);
+  static_assert(std::is_same_v<decltype(kept), rondo::detail::arguments_description<rondo::detail::all_values, parked&, task<int>>>);
   manual_loop::root root(loop, std::move(kept));
   co_return;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-#include <rondo/compose/when_all_range.hpp>
+#include <rondo/compose/when_all.hpp>
 
 #include <array>
 #include <deque>

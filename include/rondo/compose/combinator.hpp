@@ -147,37 +147,4 @@ class combinator : public leaf, public ready_node, public listener {
   continuation told_;  // whom to tell, while the ready node is used to put off the start
 };
 
-/// What when_all and its kin do with an error: the first one decides and cancels the others. A real
-/// error beats a cancellation, whichever came first.
-class first_error {
- public:
-  /// Whether this is the first.
-  bool note(child_base& c, outcome how) noexcept {
-    const bool first = child_ == nullptr;
-    if (first || (how_ == outcome::canceled && how == outcome::error)) {
-      child_ = &c;
-      how_ = how;
-    }
-    return first;
-  }
-  [[nodiscard]] explicit operator bool() const noexcept { return child_ != nullptr; }
-  [[nodiscard]] bool is(const child_base& c) const noexcept { return child_ == &c; }
-  [[nodiscard]] outcome how() const noexcept { return how_; }
-
- private:
-  child_base* child_ = nullptr;
-  outcome how_ = outcome::value;
-};
-
-/// Reports the error of a child that lost against the one that is rethrown.
-template <typename Child>
-void report_suppressed(scope& line, Child& c) noexcept {
-  if (!c.started() || c.state.how() != outcome::error) return;
-  try {
-    c.state.take();
-  } catch (...) {
-    line.loop().report({unhandled_error::kind::suppressed, {}, std::current_exception(), {}});
-  }
-}
-
 }  // namespace rondo::detail

@@ -8,36 +8,23 @@
 //     co_await when_all(all_of_them, max_concurrency{8});                   // at most 8 at a time
 //
 // Children are started in order, at once; whatever is awaitable may be one. When one fails, the others
-// are canceled and waited for, and the error is thrown: nothing is left running. For several outcomes
-// without that, see the other combinators in this folder.
+// are canceled and waited for, and the error is thrown: nothing is left running. For how each of them
+// ended see compose/when_all_settled.hpp, for the first one compose/when_any.hpp.
 
 #include <cstddef>
 #include <tuple>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
-#include <rondo/compose/combinator.hpp>
-#include <rondo/compose/when_all_bounded.hpp>
-#include <rondo/compose/when_all_range.hpp>
+#include <rondo/compose/group.hpp>
+#include <rondo/compose/lanes.hpp>
 
 namespace rondo {
 
 namespace detail {
-template <typename... A>
-class when_all_state;
-
-template <typename... A>
-class [[nodiscard("when_all does nothing until it is awaited")]] when_all_description
-    : public only_in_rondo {
- public:
-  using state_type = when_all_state<A...>;
-
-  explicit when_all_description(A&&... awaitables) : awaitables_(std::forward<A>(awaitables)...) {}
-
- private:
-  friend state_type;
-  std::tuple<A...> awaitables_;
-};
-}  // namespace detail
+class all_values;
+}
 
 /// Runs everything at once and gives all results as a tuple: void as std::monostate, T& as
 /// std::reference_wrapper<T>.
@@ -48,7 +35,33 @@ class [[nodiscard("when_all does nothing until it is awaited")]] when_all_descri
 /// Canceled: cancels and waits for all; gives the values if all of them still succeeded.
 template <awaitable... A>
 [[nodiscard]] auto when_all(A&&... awaitables) {
-  return detail::when_all_description<A...>(std::forward<A>(awaitables)...);
+  return detail::arguments_description<detail::all_values, A...>(std::forward<A>(awaitables)...);
+}
+
+/// Runs every element of a range at once and gives their values in the order of the range; nothing for
+/// elements of void.
+///
+/// Give a container of tasks away: `when_all(std::move(tasks))`. A view is read where it is awaited.
+/// Throws: what iterating throws, before anything was started; the first error of a child, after all
+/// have ended. Allocates once for the children, once for the values.
+template <detail::awaitable_range R>
+[[nodiscard]] auto when_all(R&& range) {
+  return detail::range_description<detail::all_values, R>(std::forward<R>(range));
+}
+
+/// Runs the elements of a range, at most `limit` at a time, and gives their values in the order of the
+/// range; nothing for elements of void.
+///
+/// Completes when, canceled: as when_all over a range; after an error nothing more is pulled.
+/// Throws: std::invalid_argument for a limit of 0. What the range throws counts as a child's error.
+template <detail::awaitable_range R>
+[[nodiscard]] auto when_all(R&& range, max_concurrency limit) {
+  return detail::lanes_description<detail::keep_values, R>(std::forward<R>(range), limit);
+}
+
+template <detail::kept_range R>
+void when_all(R&&, auto...) {
+  detail::must_be_given_away<R>();
 }
 
 /// The name that asyncio's users look for.
@@ -62,69 +75,51 @@ template <typename... A>
 
 namespace detail {
 
-template <typename... A>
-class when_all_state : public combinator {
+/// The first error decides and cancels the others. A real error beats a cancellation, whichever came
+/// first.
+class all_values {
  public:
-  using value_type = std::tuple<slot<await_result_t<A>>...>;
+  static void check_size(std::size_t) noexcept {}
+  [[nodiscard]] bool decided() const noexcept { return failed_ != nullptr; }
 
-  explicit when_all_state(when_all_description<A...>&& description)
-      : when_all_state(std::move(description), std::index_sequence_for<A...>()) {}
-
-  [[nodiscard]] bool start(scope& parent, continuation told) noexcept {
-    if (!begin(parent, told)) return true;
-    start_children();
-    return still_running();
+  bool note(child_base& c, outcome how) noexcept {
+    if (how == outcome::value) [[likely]] return false;
+    const bool first = failed_ == nullptr;
+    if (first || (how_ == outcome::canceled && how == outcome::error)) {
+      failed_ = &c;
+      how_ = how;
+    }
+    return first;
   }
+  [[nodiscard]] outcome how() const noexcept { return how_; }
 
-  [[nodiscard]] outcome how() const noexcept { return error_.how(); }
-
-  value_type take() {
-    if (error_) [[unlikely]] rethrow();
-    return std::apply([](auto&... c) { return value_type{c.take_slot()...}; }, children_);
+  template <typename... C>
+  auto take(std::tuple<C...>& children, scope& line) {
+    if (failed_ != nullptr) [[unlikely]] fail(children, line);
+    return std::apply(
+        [](auto&... c) { return std::tuple<decltype(c.take_slot())...>{c.take_slot()...}; },
+        children);
   }
-
-  void child_ended(child_base& c, outcome how) noexcept {
-    if (how != outcome::value && error_.note(c, how)) [[unlikely]] cancel(*this);
+  template <typename C>
+  auto take(slots<C>& children, scope& line) {
+    if (failed_ != nullptr) [[unlikely]] fail(children, line);
+    if constexpr (!std::is_void_v<decltype(children[0].take())>) {
+      std::vector<decltype(children[0].take_slot())> values;
+      values.reserve(children.size());
+      for (auto& c : children) values.push_back(c.take_slot());
+      return values;
+    }
   }
 
  private:
-  template <std::size_t... I>
-  when_all_state(when_all_description<A...>&& description, std::index_sequence<I...>)
-      : combinator(&when_all_state::cancel_children, &when_all_state::start_later),
-        children_(static_cast<A&&>(std::get<I>(description.awaitables_))...) {}
-
-  void start_children() noexcept {
-    // After an error the remaining ones are not started at all.
-    const auto start_one = [this](auto& c) {
-      if (!error_ && !start_child(c)) child_ended(c, c.state.how());
-    };
-    std::apply([&](auto&... c) { (start_one(c), ...); }, children_);
+  template <typename Children>
+  [[noreturn]] void fail(Children& children, scope& line) {
+    report_others(children, failed_, line);
+    throw_error_of(failed_, children);
   }
 
-  static void start_later(listener& self) noexcept {
-    auto& state = static_cast<when_all_state&>(self);
-    state.begin_later();
-    state.start_children();
-    state.end_later_start();
-  }
-
-  static void cancel_children(leaf& self) noexcept {
-    auto& state = static_cast<when_all_state&>(self);
-    std::apply([](auto&... c) { ((c.started() ? c.line.cancel() : void()), ...); }, state.children_);
-  }
-
-  [[noreturn]] void rethrow() {
-    std::apply(
-        [&](auto&... c) {
-          ((error_.is(c) ? void() : report_suppressed(line(), c)), ...);
-          ((error_.is(c) ? static_cast<void>(c.take()) : void()), ...);
-        },
-        children_);
-    __builtin_unreachable();
-  }
-
-  std::tuple<child<when_all_state, state_for<A>>...> children_;
-  first_error error_;
+  child_base* failed_ = nullptr;
+  outcome how_ = outcome::value;
 };
 
 }  // namespace detail

@@ -14,6 +14,10 @@
 //       outcome how() const noexcept;               // once it has ended
 //       T take();                                   // the value, or throws; once
 //
+//   and perhaps a fourth, for those who want no exception:
+//
+//       error() const noexcept;                     // a std::error_code or std::exception_ptr
+//
 // Between start and the end a state is neither moved nor destroyed.
 
 #include <concepts>

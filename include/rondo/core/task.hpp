@@ -110,6 +110,9 @@ class task_state {
                                                                          : outcome::error;
   }
 
+  [[nodiscard]] const std::exception_ptr& error() const noexcept {
+    return coroutine_.promise().error();
+  }
   T take() { return coroutine_.promise().take(); }
 
  private:

@@ -59,6 +59,9 @@ concept operation_of_several_steps = requires(Op& op, int& result) { op.again(re
 template <typename Op>
 inline constexpr bool gives_back = requires { requires Op::release; };
 
+/// What `again` may end with besides an errno: the stream has ended in the middle.
+inline constexpr int end_of_stream = 100'000;
+
 /// The answer is a descriptor, delivered in an owner.
 template <typename Op>
 inline constexpr bool delivers_descriptor =
@@ -120,6 +123,14 @@ class operation_state : in_flight, leaf, ready_node {
   [[nodiscard]] outcome how() const noexcept {
     if (result_ >= 0) [[likely]] return outcome::value;
     return was_canceled() ? outcome::canceled : outcome::error;
+  }
+
+  /// What take() would throw, as a code.
+  [[nodiscard]] std::error_code error() const noexcept {
+    if (was_canceled()) return errc::canceled;
+    if (result_ == -ECANCELED) return errc::closed;
+    if (result_ == -end_of_stream) return errc::unexpected_eof;
+    return {-result_, std::system_category()};
   }
 
   value_type take() {
@@ -187,8 +198,7 @@ class operation_state : in_flight, leaf, ready_node {
   [[noreturn, gnu::noinline, gnu::cold]] void raise() {
     if (was_canceled()) throw operation_canceled();
     if constexpr (requires { op_.raise(0); }) op_.raise(-result_);
-    if (result_ == -ECANCELED) throw std::system_error(make_error_code(errc::closed), Op::name);
-    throw std::system_error(-result_, std::system_category(), Op::name);
+    throw std::system_error(error(), Op::name);
   }
 
   /// Whom to tell, while the ready node is used to bring the next step.

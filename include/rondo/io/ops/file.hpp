@@ -61,7 +61,6 @@ struct read_exactly_op {
 
   /// What reading exactly n bytes makes of a short answer.
   struct exactly {
-    static constexpr int end_of_stream = 100'000;  // no errno
     static bool again(int& result, std::size_t& done, std::size_t size) noexcept {
       if (result < 0) return false;
       done += static_cast<std::size_t>(result);

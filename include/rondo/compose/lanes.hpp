@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// when_all over a range with at most n children at a time.
+// A range with at most n children at a time.
 //
 //     co_await when_all(std::views::transform(urls, fetch), max_concurrency{8});
 //
-// There are n lanes. A lane pulls an element from the range, runs it, keeps its value, and goes on, so a
-// view that makes a million tasks on demand never holds more than n of them. Pulling and keeping run
-// the user's code; a lane does so when it is started and from the ready queue, never while completions
-// are being recorded.
+// There are n lanes. A lane pulls an element from the range, runs it, keeps how it ended, and goes on,
+// so a view that makes a million tasks on demand never holds more than n of them. Pulling and keeping
+// run the user's code; a lane does so when it is started and from the ready queue, never while
+// completions are being recorded.
 
 #include <algorithm>
 #include <cstddef>
@@ -21,8 +21,8 @@
 #include <utility>
 #include <vector>
 
-#include <rondo/compose/combinator.hpp>
-#include <rondo/compose/when_all_range.hpp>
+#include <rondo/compose/as_result.hpp>
+#include <rondo/compose/group.hpp>
 
 namespace rondo {
 
@@ -32,64 +32,59 @@ struct max_concurrency {
 };
 
 namespace detail {
-template <typename R>
-class when_all_bounded_state;
 
-template <typename R>
-class [[nodiscard("when_all does nothing until it is awaited")]] when_all_bounded_description
+template <template <typename> typename Keep, typename R>
+class lanes_state;
+
+template <template <typename> typename Keep, typename R>
+class [[nodiscard("a combinator does nothing until it is awaited")]] lanes_description
     : public only_in_rondo {
  public:
-  using state_type = when_all_bounded_state<R>;
-  when_all_bounded_description(R&& range, max_concurrency limit)
-      : range_(std::forward<R>(range)), limit_(limit.value) {}
+  using state_type = lanes_state<Keep, R>;
+  lanes_description(R&& range, max_concurrency limit)
+      : range_(std::forward<R>(range)), limit_(limit.value) {
+    if (limit_ == 0) throw std::invalid_argument("max_concurrency{0} would never end");
+  }
 
  private:
   friend state_type;
   R range_;
   std::size_t limit_;
 };
-}  // namespace detail
 
-/// Runs the elements of a range, at most `limit` at a time, and gives their values in the order of the
-/// range; nothing for elements of void.
-///
-/// Completes when, canceled: as when_all over a range; after an error nothing more is pulled.
-/// Throws: std::invalid_argument for a limit of 0. What the range throws counts as a child's error.
-template <detail::awaitable_range R>
-[[nodiscard]] auto when_all(R&& range, max_concurrency limit) {
-  if (limit.value == 0) throw std::invalid_argument("when_all: max_concurrency{0} would never end");
-  return detail::when_all_bounded_description<R>(std::forward<R>(range), limit);
-}
-
-// Implementation
-
-namespace detail {
-
-/// Values that arrive in any order.
+/// What arrives in any order, in the order of the range.
 template <typename T>
-class gathered {
+class in_order {
  public:
   std::size_t add() {
-    values_.emplace_back();
-    return values_.size() - 1;
+    items_.emplace_back();
+    return items_.size() - 1;
   }
-  template <typename State>
-  void set(std::size_t index, State& state) {
-    values_[index].emplace(state.take());
-  }
-  std::vector<slot<T>> take() {
-    std::vector<slot<T>> all;
-    all.reserve(values_.size());
-    for (auto& value : values_) all.push_back(std::move(*value));
+  std::vector<T> take() {
+    std::vector<T> all;
+    all.reserve(items_.size());
+    for (auto& item : items_) all.push_back(std::move(*item));
     return all;
   }
 
- private:
-  std::vector<std::optional<slot<T>>> values_;
+ protected:
+  std::vector<std::optional<T>> items_;
+};
+
+/// How when_all keeps its children's ends: values; an error ends everything.
+template <typename T>
+class keep_values : public in_order<slot<T>> {
+ public:
+  static constexpr bool errors_count = true;
+  template <typename State>
+  void set(std::size_t index, State& state) {
+    this->items_[index].emplace(state.take());
+  }
 };
 template <>
-class gathered<void> {
+class keep_values<void> {
  public:
+  static constexpr bool errors_count = true;
   std::size_t add() noexcept { return 0; }
   template <typename State>
   void set(std::size_t, State& state) {
@@ -98,37 +93,49 @@ class gathered<void> {
   void take() noexcept {}
 };
 
-template <typename R>
-class when_all_bounded_state : public combinator {
+/// How when_all_settled does.
+template <typename T>
+class keep_results : public in_order<result<T>> {
+ public:
+  static constexpr bool errors_count = false;
+  template <typename State>
+  void set(std::size_t index, State& state) {
+    this->items_[index].emplace(take_result(state));
+  }
+};
+
+template <template <typename> typename Keep, typename R>
+class lanes_state : public combinator {
   using element = element_of<R>;
   using state_type = state_for<element>;
+  using kept = Keep<await_result_t<element>>;
 
   struct lane : child_base, ready_node {
-    explicit lane(when_all_bounded_state& o) noexcept : child_base(&lane::child_ended) { owner = &o; }
+    explicit lane(lanes_state& o) noexcept : child_base(&lane::child_ended) { owner = &o; }
 
-    when_all_bounded_state& all() noexcept { return static_cast<when_all_bounded_state&>(*owner); }
+    lanes_state& all() noexcept { return static_cast<lanes_state&>(*owner); }
 
     static void child_ended(listener& self) noexcept {
       auto& l = static_cast<lane&>(self);
       l.all().child_ended(l);
     }
+    struct resumer : listener {
+      lane* of;
+    };
     static void go_on(listener& self) noexcept {
-      auto& l = *reinterpret_cast<resumer&>(self).of;
+      auto& l = *static_cast<resumer&>(self).of;
       l.all().keep(l);
       l.all().run(l);
     }
 
-    struct resumer : listener {
-      lane* of;
-    };
     resumer next{{&lane::go_on}, this};
     std::optional<state_type> state;
     std::size_t index = 0;  // of the element that runs in this lane
   };
 
  public:
-  explicit when_all_bounded_state(when_all_bounded_description<R>&& description)
-      : combinator(&when_all_bounded_state::cancel_children, &when_all_bounded_state::start_later),
+  explicit lanes_state(lanes_description<Keep, R>&& description)
+      : combinator(&lanes_state::cancel_children, &lanes_state::start_later),
         range_(std::forward<R>(description.range_)),
         next_(std::begin(range_)),
         lanes_(lanes_needed(range_, description.limit_)) {
@@ -162,13 +169,13 @@ class when_all_bounded_state : public combinator {
     }
   }
   static void start_later(listener& self) noexcept {
-    auto& state = static_cast<when_all_bounded_state&>(self);
+    auto& state = static_cast<lanes_state&>(self);
     state.begin_later();
     state.start_lanes();
     state.end_later_start();
   }
   static void cancel_children(leaf& self) noexcept {
-    for (auto& l : static_cast<when_all_bounded_state&>(self).lanes_) {
+    for (auto& l : static_cast<lanes_state&>(self).lanes_) {
       if (l.state) l.line.cancel();
     }
   }
@@ -201,7 +208,7 @@ class when_all_bounded_state : public combinator {
 
   /// Told while completions are recorded: others are canceled now, the rest waits for its turn.
   void child_ended(lane& l) noexcept {
-    if (l.state->how() != outcome::value) stop();
+    if (kept::errors_count && l.state->how() != outcome::value) stop();
     l.waiter = continuation(static_cast<listener&>(l.next));
     line().loop().push(l);
   }
@@ -233,7 +240,7 @@ class when_all_bounded_state : public combinator {
   R range_;
   std::ranges::iterator_t<std::remove_reference_t<R>> next_;
   slots<lane> lanes_;
-  gathered<await_result_t<element>> values_;
+  kept values_;
   std::exception_ptr error_;
   outcome how_ = outcome::value;
   bool failing_ = false;  // nothing more is pulled

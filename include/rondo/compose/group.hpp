@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// Combinators whose children are known from the start: given as arguments, or as a range. The two
+// shapes are here, once; what a combinator makes of its children's ends is its *rule*:
+//
+//     static void check_size(std::size_t);  // for a range: throws if it cannot work with so many
+//     bool decided() const;                 // no more children are started
+//     bool note(child_base&, outcome);      // a child has ended; true: cancel the others
+//     outcome how() const;                  // once all have ended
+//     auto take(children&, scope&);         // the value, or throws; children: a tuple, or `slots`
+//
+// when_all (compose/when_all.hpp) and when_any (compose/when_any.hpp) are rules, and nothing more.
+
+#include <algorithm>
+#include <cstddef>
+#include <exception>
+#include <iterator>
+#include <memory>
+#include <ranges>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <rondo/compose/combinator.hpp>
+#include <rondo/detail/frame_pool.hpp>
+
+namespace rondo::detail {
+
+// Arguments.
+
+template <typename Rule, typename... A>
+class arguments_state;
+
+template <typename Rule, typename... A>
+class [[nodiscard("a combinator does nothing until it is awaited")]] arguments_description
+    : public only_in_rondo {
+ public:
+  using state_type = arguments_state<Rule, A...>;
+  explicit arguments_description(A&&... awaitables) : awaitables_(std::forward<A>(awaitables)...) {}
+
+ private:
+  friend state_type;
+  std::tuple<A...> awaitables_;
+};
+
+template <typename Rule, typename... A>
+class arguments_state : public combinator {
+ public:
+  explicit arguments_state(arguments_description<Rule, A...>&& description)
+      : arguments_state(std::move(description), std::index_sequence_for<A...>()) {}
+
+  [[nodiscard]] bool start(scope& parent, continuation told) noexcept {
+    if (!begin(parent, told)) return true;
+    start_children();
+    return still_running();
+  }
+  [[nodiscard]] outcome how() const noexcept { return rule_.how(); }
+  auto take() { return rule_.take(children_, line()); }
+
+  void child_ended(child_base& c, outcome how) noexcept {
+    if (rule_.note(c, how)) [[unlikely]] cancel(*this);
+  }
+
+ private:
+  template <std::size_t... I>
+  arguments_state(arguments_description<Rule, A...>&& description, std::index_sequence<I...>)
+      : combinator(&arguments_state::cancel_children, &arguments_state::start_later),
+        children_(static_cast<A&&>(std::get<I>(description.awaitables_))...) {}
+
+  void start_children() noexcept {
+    const auto start_one = [this](auto& c) {
+      if (!rule_.decided() && !start_child(c)) child_ended(c, c.state.how());
+    };
+    std::apply([&](auto&... c) { (start_one(c), ...); }, children_);
+  }
+  static void start_later(listener& self) noexcept {
+    auto& state = static_cast<arguments_state&>(self);
+    state.begin_later();
+    state.start_children();
+    state.end_later_start();
+  }
+  static void cancel_children(leaf& self) noexcept {
+    auto& state = static_cast<arguments_state&>(self);
+    std::apply([](auto&... c) { ((c.started() ? c.line.cancel() : void()), ...); }, state.children_);
+  }
+
+  std::tuple<child<arguments_state, state_for<A>>...> children_;
+  Rule rule_;
+};
+
+// A range.
+
+/// What a range given as R (an lvalue reference, or an object to be moved in) yields for a child. A
+/// container that is given away is emptied; a view is read.
+template <typename R>
+using element_of = std::conditional_t<
+    std::is_lvalue_reference_v<R> || std::ranges::view<std::remove_cvref_t<R>>,
+    decltype(*std::begin(std::declval<R&>())), decltype(std::move(*std::begin(std::declval<R&>())))>;
+
+template <typename R>
+concept awaitable_range = std::ranges::range<R> && awaitable<element_of<R>>;
+
+/// A range of what could be awaited if it were given away.
+template <typename R>
+concept kept_range = std::is_lvalue_reference_v<R> && std::ranges::range<R> &&
+                     !awaitable_range<R> && awaitable_range<std::remove_reference_t<R>>;
+
+/// The sentence for a range that was not.
+template <typename R>
+void must_be_given_away() {
+  static_assert(!kept_range<R>,
+                "tasks are awaited once, so give the container away: when_all(std::move(tasks))");
+}
+
+template <typename R>
+using range_result = await_result_t<element_of<R>>;
+
+/// A fixed number of objects that never move, in one allocation.
+template <typename T>
+class slots {
+ public:
+  explicit slots(std::size_t capacity)
+      : items_(static_cast<T*>(allocate_frame(bytes(capacity)))), capacity_(capacity) {
+    static_assert(alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+  }
+  slots(const slots&) = delete;
+  slots& operator=(const slots&) = delete;
+  ~slots() {
+    std::destroy_n(items_, size_);
+    free_frame(items_, bytes(capacity_));
+  }
+  template <typename... Args>
+  T& emplace_back(Args&&... args) {
+    RONDO_ASSERT(size_ < capacity_, "more slots than were counted");
+    T& made = *std::construct_at(items_ + size_, std::forward<Args>(args)...);
+    ++size_;
+    return made;
+  }
+  [[nodiscard]] bool full() const noexcept { return size_ == capacity_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] T& operator[](std::size_t index) noexcept { return items_[index]; }
+  [[nodiscard]] T* begin() noexcept { return items_; }
+  [[nodiscard]] T* end() noexcept { return items_ + size_; }
+
+ private:
+  static std::size_t bytes(std::size_t capacity) noexcept {
+    return std::max<std::size_t>(capacity, 1) * sizeof(T);
+  }
+
+  T* items_;
+  std::size_t capacity_;
+  std::size_t size_ = 0;
+};
+
+template <typename Rule, typename R>
+class range_state;
+
+template <typename Rule, typename R>
+class [[nodiscard("a combinator does nothing until it is awaited")]] range_description
+    : public only_in_rondo {
+ public:
+  using state_type = range_state<Rule, R>;
+  explicit range_description(R&& range) : range_(std::forward<R>(range)) {}
+
+ private:
+  friend state_type;
+  R range_;
+};
+
+template <typename Rule, typename R>
+class range_state : public combinator {
+ public:
+  explicit range_state(range_description<Rule, R>&& description)
+      : combinator(&range_state::cancel_children, &range_state::start_later),
+        children_(count(description.range_)) {
+    auto&& range = description.range_;
+    for (auto it = std::begin(range); it != std::end(range); ++it) {
+      children_.emplace_back(static_cast<element_of<R>>(*it));
+    }
+    Rule::check_size(children_.size());
+  }
+
+  [[nodiscard]] bool start(scope& parent, continuation told) noexcept {
+    if (!begin(parent, told)) return true;
+    start_children();
+    return still_running();
+  }
+  [[nodiscard]] outcome how() const noexcept { return rule_.how(); }
+  auto take() { return rule_.take(children_, line()); }
+
+  void child_ended(child_base& c, outcome how) noexcept {
+    if (rule_.note(c, how)) [[unlikely]] cancel(*this);
+  }
+
+ private:
+  static std::size_t count(std::remove_reference_t<R>& range) {
+    if constexpr (std::ranges::sized_range<R>) {
+      return std::ranges::size(range);
+    } else {
+      static_assert(std::ranges::forward_range<R>,
+                    "a combinator needs to know how many there are: collect them in a vector, or "
+                    "give max_concurrency");
+      return static_cast<std::size_t>(std::distance(std::begin(range), std::end(range)));
+    }
+  }
+
+  void start_children() noexcept {
+    for (auto& c : children_) {
+      if (rule_.decided()) break;
+      if (!start_child(c)) child_ended(c, c.state.how());
+    }
+  }
+  static void start_later(listener& self) noexcept {
+    auto& state = static_cast<range_state&>(self);
+    state.begin_later();
+    state.start_children();
+    state.end_later_start();
+  }
+  static void cancel_children(leaf& self) noexcept {
+    for (auto& c : static_cast<range_state&>(self).children_) {
+      if (c.started()) c.line.cancel();
+    }
+  }
+
+  slots<child<range_state, state_for<element_of<R>>>> children_;
+  Rule rule_;
+};
+
+// What the rules share.
+
+/// Calls f(child) for each.
+template <typename... C, typename F>
+void for_each_child(std::tuple<C...>& children, F f) {
+  std::apply([&f](auto&... c) { (f(c), ...); }, children);
+}
+template <typename C, typename F>
+void for_each_child(slots<C>& children, F f) {
+  for (auto& c : children) f(c);
+}
+
+/// Reports the errors of the children that lost against the one that counts, if one does.
+template <typename Children>
+void report_others(Children& children, const child_base* counts, scope& line) noexcept {
+  for_each_child(children, [&](auto& c) {
+    if (&c == counts || !c.started() || c.state.how() != outcome::error) return;
+    try {
+      static_cast<void>(c.state.take());
+    } catch (...) {
+      line.loop().report({unhandled_error::kind::suppressed, {}, std::current_exception(), {}});
+    }
+  });
+}
+
+template <typename Children>
+[[noreturn]] void throw_error_of(const child_base* which, Children& children) {
+  for_each_child(children, [which](auto& c) {
+    if (&c == which) static_cast<void>(c.state.take());
+  });
+  __builtin_unreachable();
+}
+
+}  // namespace rondo::detail
