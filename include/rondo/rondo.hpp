@@ -6,10 +6,15 @@
 // net/tcp.hpp, io/ops/net.hpp, io/operation.hpp, loop/ring.hpp and loop/engine.hpp.
 
 #include <rondo/compose/as_result.hpp>
+#include <rondo/compose/cancellation.hpp>
+#include <rondo/compose/finally.hpp>
+#include <rondo/compose/shield.hpp>
 #include <rondo/compose/when_all.hpp>
 #include <rondo/compose/when_all_settled.hpp>
 #include <rondo/compose/when_any.hpp>
+#include <rondo/compose/with_context.hpp>
 #include <rondo/config.hpp>
+#include <rondo/core/context.hpp>
 #include <rondo/core/error.hpp>
 #include <rondo/core/result.hpp>
 #include <rondo/core/task.hpp>
@@ -25,5 +30,6 @@
 #include <rondo/net/resolve.hpp>
 #include <rondo/net/tcp.hpp>
 #include <rondo/threads/to_thread.hpp>
+#include <rondo/time/interval.hpp>
 #include <rondo/time/sleep.hpp>
 #include <rondo/time/timeout.hpp>

@@ -113,8 +113,11 @@ class combinator : public leaf, public ready_node, public listener {
     waiter = told;
     return true;
   }
-  /// The first line of a start that had been put off.
-  void begin_later() noexcept { waiter = told_; }
+  /// The first line of a start that had been put off; keep what it gives until the last.
+  [[nodiscard]] loop_base::running_in begin_later() noexcept {
+    waiter = told_;
+    return {line_->loop(), *line_};
+  }
 
   /// True: the child runs, and will tell about its end. False: it has ended already, and tells nobody.
   template <typename Child>

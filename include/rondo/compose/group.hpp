@@ -76,7 +76,7 @@ class arguments_state : public combinator {
   }
   static void start_later(listener& self) noexcept {
     auto& state = static_cast<arguments_state&>(self);
-    state.begin_later();
+    const auto running = state.begin_later();
     state.start_children();
     state.end_later_start();
   }
@@ -213,7 +213,7 @@ class range_state : public combinator {
   }
   static void start_later(listener& self) noexcept {
     auto& state = static_cast<range_state&>(self);
-    state.begin_later();
+    const auto running = state.begin_later();
     state.start_children();
     state.end_later_start();
   }

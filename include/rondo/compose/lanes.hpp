@@ -124,6 +124,7 @@ class lanes_state : public combinator {
     };
     static void go_on(listener& self) noexcept {
       auto& l = *static_cast<resumer&>(self).of;
+      const loop_base::running_in now(l.all().line().loop(), l.all().line());
       l.all().keep(l);
       l.all().run(l);
     }
@@ -170,7 +171,7 @@ class lanes_state : public combinator {
   }
   static void start_later(listener& self) noexcept {
     auto& state = static_cast<lanes_state&>(self);
-    state.begin_later();
+    const auto running = state.begin_later();
     state.start_lanes();
     state.end_later_start();
   }

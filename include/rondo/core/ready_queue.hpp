@@ -48,6 +48,24 @@ struct ready_node {
 
 class loop_base;
 class scope;
+struct context_node;  // core/context.hpp
+
+/// Who runs: a coroutine, or something that a line has just started, or nobody. One word, written each
+/// time that something is resumed and read when somebody asks for a context variable.
+class running_code {
+ public:
+  running_code() noexcept = default;
+  explicit running_code(std::coroutine_handle<> coroutine) noexcept
+      : word_(reinterpret_cast<std::uintptr_t>(coroutine.address())) {}
+  explicit running_code(scope& line) noexcept
+      : word_(reinterpret_cast<std::uintptr_t>(&line) | line_bit) {}
+
+  [[nodiscard]] context_node* context() const noexcept;  // core/promise.hpp
+
+ private:
+  static constexpr std::uintptr_t line_bit = 1;
+  std::uintptr_t word_ = 0;
+};
 
 /// The loop that this thread runs at the moment.
 RONDO_VISIBLE inline constinit thread_local loop_base* running_loop = nullptr;
@@ -126,6 +144,24 @@ class loop_base {
   /// Whether starts should go through the bounce slot rather than nest.
   [[nodiscard]] bool stack_is_deep() const noexcept { return stack_pointer() < deepest_; }
 
+  /// Whose code runs now.
+  [[nodiscard]] running_code running() const noexcept { return running_; }
+
+  /// While this exists, what runs belongs to this line: for those who start something that the coroutine
+  /// that runs does not await.
+  class running_in {
+   public:
+    running_in(loop_base& loop, scope& line) noexcept
+        : loop_(loop), before_(std::exchange(loop.running_, running_code(line))) {}
+    running_in(const running_in&) = delete;
+    running_in& operator=(const running_in&) = delete;
+    ~running_in() { loop_.running_ = before_; }
+
+   private:
+    loop_base& loop_;
+    running_code before_;
+  };
+
   /// Reports an error that nobody awaits.
   void report(unhandled_error&& error) noexcept {
     if (report_ != nullptr) report_(*this, std::move(error));
@@ -142,10 +178,13 @@ class loop_base {
 
   /// Resumes a coroutine and whatever it hands on to.
   void resume_now(std::coroutine_handle<> coroutine) noexcept {
+    const running_code before = running_;
     do {
+      running_ = running_code(coroutine);
       coroutine.resume();
       coroutine = std::exchange(bounced_, nullptr);
     } while (coroutine);
+    running_ = before;
   }
 
   /// Measures the stack from here: called by whoever is about to drive the loop.
@@ -162,6 +201,7 @@ class loop_base {
   ready_node* head_ = nullptr;
   ready_node* tail_ = nullptr;  // the last one, while there is a first one
   std::coroutine_handle<> bounced_;
+  running_code running_;
   scope** canceling_ = nullptr;  // where the list of scope::cancel ends, while one is at work
   std::uintptr_t deepest_ = 0;
   unsigned share_ = 0;  // how many run_ready may still tell

@@ -29,6 +29,8 @@
 
 namespace rondo::detail {
 
+struct context_node;  // core/context.hpp
+
 struct leaf {
   void (*cancel)(leaf&) noexcept;
 };
@@ -36,18 +38,28 @@ struct leaf {
 class scope {
  public:
   scope() noexcept {}  // holds nothing: it is opened before it is used
-  explicit scope(loop_base& loop) noexcept { open(loop, false); }
+  explicit scope(loop_base& loop) noexcept { open(loop); }
   scope(const scope&) = delete;
   scope& operator=(const scope&) = delete;
 
   /// Becomes a line that nobody awaits but the loop.
-  void open(loop_base& loop) noexcept { open(loop, false); }
+  void open(loop_base& loop) noexcept { open(loop, nullptr, false); }
 
   /// Becomes a child line of another: it starts canceled if that one is.
-  void open(const scope& parent) noexcept { open(*parent.loop_, parent.canceled_); }
+  void open(const scope& parent) noexcept {
+    open(*parent.loop_, parent.context_, parent.canceled_);
+  }
+  /// Becomes a child line that does not care whether its parent is canceled.
+  void open_shielded(const scope& parent) noexcept {
+    open(*parent.loop_, parent.context_, false);
+  }
 
   [[nodiscard]] loop_base& loop() const noexcept { return *loop_; }
   [[nodiscard]] bool canceled() const noexcept { return canceled_; }
+
+  /// The values of context_vars that the line sees; somebody else keeps them.
+  [[nodiscard]] context_node* context() const noexcept { return context_; }
+  void set_context(context_node* node) noexcept { context_ = node; }
 
   /// Asks the line to end. A scope that is canceled from inside a leaf's cancel, as children are, waits
   /// in a list for its turn, since a tree of combinators may be deeper than the stack; all have had it
@@ -81,8 +93,9 @@ class scope {
   }
 
  private:
-  void open(loop_base& loop, bool canceled) noexcept {
+  void open(loop_base& loop, context_node* context, bool canceled) noexcept {
     loop_ = &loop;
+    context_ = context;
     leaf_ = nullptr;
     next_ = nullptr;
     refused_ = 0;
@@ -96,6 +109,7 @@ class scope {
   }
 
   loop_base* loop_;
+  context_node* context_;
   leaf* leaf_;
   scope* next_;  // to be canceled
   std::uint32_t refused_;

@@ -71,6 +71,9 @@ template <typename T>
 class task_promise final : public promise_result<T> {
  public:
   task<T> get_return_object() noexcept {
+    static_assert(alignof(task_promise) <= 2 * sizeof(void*),
+                  "task<T>: coroutine frames are not aligned further than new aligns; hold such a T "
+                  "in a std::unique_ptr");
     promise_base::check_frame(*this);
     return task<T>(std::coroutine_handle<task_promise>::from_promise(*this));
   }

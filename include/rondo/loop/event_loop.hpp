@@ -248,6 +248,7 @@ class event_loop::root_line : detail::listener {
       : listener{&root_line::ended}, line(loop), state_(std::forward<A>(root)) {}
 
   void start() noexcept {
+    const detail::loop_base::running_in now(line.loop(), line);
     done_ = !state_.start(line, static_cast<listener&>(*this));
     line.loop().settle();
   }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// Waiting for time to pass, and letting others run.
+// Waiting for time to pass.
 //
 //     co_await rondo::sleep_for(10ms);
 //     co_await rondo::sleep_until(deadline);
-//     co_await rondo::yield();
 
 #include <chrono>
 #include <new>
 
+#include <rondo/compose/cancellation.hpp>
 #include <rondo/core/awaitable.hpp>
 #include <rondo/loop/engine.hpp>
 
@@ -27,7 +27,6 @@ template <typename Rep, typename Period>
 }
 
 class sleep_state;
-class yield_state;
 
 class [[nodiscard("a sleep does nothing until it is awaited")]] sleep_description
     : public only_in_rondo {
@@ -40,12 +39,6 @@ class [[nodiscard("a sleep does nothing until it is awaited")]] sleep_descriptio
   friend sleep_state;
   std::chrono::nanoseconds duration_ = std::chrono::nanoseconds::min();  // min: deadline_ counts
   time_point deadline_{};
-};
-
-class [[nodiscard("a yield does nothing until it is awaited")]] yield_description
-    : public only_in_rondo {
- public:
-  using state_type = yield_state;
 };
 
 }  // namespace detail
@@ -67,9 +60,6 @@ template <typename Rep, typename Period>
 [[nodiscard]] inline auto sleep_until(time_point deadline) noexcept {
   return detail::sleep_description(deadline);
 }
-
-/// Lets everybody else who is ready run first. Costs no system call.
-[[nodiscard]] inline auto yield() noexcept { return detail::yield_description(); }
 
 // Implementation
 
@@ -130,31 +120,6 @@ class sleep_state : leaf, timer, ready_node {
   std::chrono::nanoseconds duration_;
   time_point deadline_;
   outcome how_ = outcome::value;
-};
-
-class yield_state : ready_node {
- public:
-  explicit yield_state(yield_description&&) noexcept {}
-
-  [[nodiscard]] bool start(scope& line, continuation told) noexcept {
-    line_ = &line;
-    waiter = told;
-    if (line.canceled()) [[unlikely]] {
-      line.refuse(*this);
-    } else {
-      line.loop().push(*this);
-    }
-    return true;
-  }
-  [[nodiscard]] outcome how() const noexcept {
-    return line_->canceled() ? outcome::canceled : outcome::value;
-  }
-  void take() const {
-    if (line_->canceled()) [[unlikely]] throw operation_canceled();
-  }
-
- private:
-  scope* line_ = nullptr;
 };
 
 }  // namespace detail

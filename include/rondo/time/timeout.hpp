@@ -4,16 +4,24 @@
 // with_timeout: a limit on how long something may take.
 //
 //     auto page = co_await with_timeout(5s, session.get(url));      // throws timeout_error
+//     auto page = co_await try_for(5s, session.get(url));           // an optional: empty after 5 s
+//     co_await with_timeout(5s, [](timeout_scope& limit) -> task<> { ... limit.reschedule(later); ... });
 //
 // The limit cancels what runs under it and waits for its end, so nothing is left behind. If that ends
 // with a value all the same, the value counts. When the task around it was canceled too, the
 // cancellation goes on: a timeout inside does not hide it.
 
 #include <chrono>
+#include <functional>
 #include <new>
+#include <optional>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 
-#include <rondo/core/awaitable.hpp>
+#include <rondo/compose/combinator.hpp>
+#include <rondo/core/nested_line.hpp>
+#include <rondo/core/task.hpp>
 #include <rondo/loop/engine.hpp>
 #include <rondo/time/sleep.hpp>
 
@@ -21,24 +29,118 @@ namespace rondo {
 
 namespace detail {
 
-template <typename A>
-class timeout_state;
+/// How long, or until when.
+class time_limit {
+ public:
+  template <typename Rep, typename Period>
+  explicit time_limit(std::chrono::duration<Rep, Period> d) noexcept {
+    using namespace std::chrono;
+    using wide = std::chrono::duration<double, std::nano>;
+    duration_ = wide(d) >= wide(nanoseconds::max()) ? nanoseconds::max()
+                : d <= d.zero()                     ? nanoseconds(0)
+                                                    : ceil<nanoseconds>(d);
+  }
+  explicit time_limit(time_point deadline) noexcept : deadline_(deadline) {}
+
+  [[nodiscard]] time_point deadline() const noexcept {
+    return duration_ == duration_.min() ? deadline_ : deadline_after(duration_);
+  }
+  /// Whether it has passed before anything could begin.
+  [[nodiscard]] bool is_over(const engine& loop) const noexcept {
+    return duration_ == duration_.min() ? deadline_ <= loop.turn_time() : duration_ == duration_.zero();
+  }
+
+ private:
+  std::chrono::nanoseconds duration_ = std::chrono::nanoseconds::min();  // min: deadline_ counts
+  time_point deadline_{};
+};
 
 template <typename A>
-class [[nodiscard("with_timeout does nothing until it is awaited")]] timeout_description
+class timeout_state;
+template <typename A>
+class try_for_state;
+template <typename F, typename... Args>
+class timeout_body_state;
+
+template <typename A, template <typename> typename State>
+class [[nodiscard("a timeout does nothing until it is awaited")]] timeout_description
     : public only_in_rondo {
  public:
-  using state_type = timeout_state<A>;
-  timeout_description(std::chrono::nanoseconds limit, A&& awaitable)
+  using state_type = State<A>;
+  timeout_description(time_limit limit, A&& awaitable)
       : limit_(limit), awaitable_(std::forward<A>(awaitable)) {}
 
  private:
   friend state_type;
-  std::chrono::nanoseconds limit_;
+  time_limit limit_;
   A awaitable_;
 };
 
+template <typename F, typename... Args>
+class [[nodiscard("a timeout does nothing until it is awaited")]] timeout_body_description
+    : public only_in_rondo {
+ public:
+  using state_type = timeout_body_state<F, Args...>;
+  timeout_body_description(time_limit limit, F&& body, Args&&... args)
+      : limit_(limit), body_(std::move(body)), args_(std::move(args)...) {}
+
+ private:
+  friend state_type;
+  time_limit limit_;
+  F body_;
+  std::tuple<Args...> args_;
+};
+
 }  // namespace detail
+
+/// A limit that is running, as the body under it sees it. Ends with the body.
+class timeout_scope : detail::nested_line, detail::timer {
+ public:
+  timeout_scope(const timeout_scope&) = delete;
+  timeout_scope& operator=(const timeout_scope&) = delete;
+
+  /// Moves the limit; a moment that has passed ends the body now. Nothing happens if it has expired.
+  void reschedule(time_point deadline) noexcept;
+  [[nodiscard]] time_point deadline() const noexcept { return detail::timer::deadline; }
+  /// Whether the body is being canceled because of the limit.
+  [[nodiscard]] bool expired() const noexcept { return timed_out_; }
+
+ private:
+  template <typename>
+  friend class detail::timeout_state;
+  template <typename, typename...>
+  friend class detail::timeout_body_state;
+
+  explicit timeout_scope(detail::time_limit limit) noexcept
+      : nested_line(&timeout_scope::pass_on, &timeout_scope::ended),
+        timer(&timeout_scope::due),
+        limit_(limit) {}
+
+  template <typename State>
+  [[nodiscard]] bool start(State& child, detail::scope& outer, detail::continuation told) noexcept;
+  template <typename State>
+  [[nodiscard]] bool end_in(State& child, detail::scope& outer, detail::continuation told) noexcept;
+
+  /// Whether a cancellation inside came from here alone.
+  [[nodiscard]] bool decided() const noexcept {
+    return (timed_out_ || no_memory_) && !outer().canceled();
+  }
+  [[noreturn]] void raise() const {
+    if (no_memory_) throw std::bad_alloc();
+    throw timeout_error(deadline());
+  }
+
+  [[nodiscard]] detail::engine& loop() const noexcept {
+    return static_cast<detail::engine&>(outer().loop());
+  }
+  void arm(time_point deadline) noexcept;
+  static void due(timer& self) noexcept;
+  static void ended(listener& self) noexcept;
+
+  detail::time_limit limit_;
+  bool timed_out_ = false;
+  bool no_memory_ = false;
+};
 
 /// Awaits something for at most this long, measured from the start of the await.
 ///
@@ -46,88 +148,173 @@ class [[nodiscard("with_timeout does nothing until it is awaited")]] timeout_des
 /// Throws: timeout_error when the limit canceled it; its own errors.
 template <typename Rep, typename Period, awaitable A>
 [[nodiscard]] auto with_timeout(std::chrono::duration<Rep, Period> limit, A&& awaitable) {
-  using namespace std::chrono;
-  using wide = std::chrono::duration<double, std::nano>;
-  const auto exact = wide(limit) >= wide(nanoseconds::max()) ? nanoseconds::max()
-                     : limit <= limit.zero()                 ? nanoseconds(0)
-                                                             : ceil<nanoseconds>(limit);
-  return detail::timeout_description<A>(exact, std::forward<A>(awaitable));
+  return detail::timeout_description<A, detail::timeout_state>(detail::time_limit(limit),
+                                                               std::forward<A>(awaitable));
+}
+/// The same until a moment of the steady clock.
+template <awaitable A>
+[[nodiscard]] auto with_deadline(time_point deadline, A&& awaitable) {
+  return detail::timeout_description<A, detail::timeout_state>(detail::time_limit(deadline),
+                                                               std::forward<A>(awaitable));
+}
+
+/// The same for a function that gives a task, `body(timeout_scope&, args...)`, which can look at the limit
+/// and move it. It and its arguments are kept until the task has ended.
+template <typename Rep, typename Period, typename F, typename... Args>
+  requires std::invocable<std::decay_t<F>&, timeout_scope&, std::decay_t<Args>...>
+[[nodiscard]] auto with_timeout(std::chrono::duration<Rep, Period> limit, F&& body, Args&&... args) {
+  return detail::timeout_body_description<std::decay_t<F>, std::decay_t<Args>...>(
+      detail::time_limit(limit), std::decay_t<F>(std::forward<F>(body)),
+      std::decay_t<Args>(std::forward<Args>(args))...);
+}
+template <typename F, typename... Args>
+  requires std::invocable<std::decay_t<F>&, timeout_scope&, std::decay_t<Args>...>
+[[nodiscard]] auto with_deadline(time_point deadline, F&& body, Args&&... args) {
+  return detail::timeout_body_description<std::decay_t<F>, std::decay_t<Args>...>(
+      detail::time_limit(deadline), std::decay_t<F>(std::forward<F>(body)),
+      std::decay_t<Args>(std::forward<Args>(args))...);
+}
+
+/// Awaits something for at most this long. Gives an optional, empty when time was up; a bool for void.
+/// Throws: its own errors.
+template <typename Rep, typename Period, awaitable A>
+[[nodiscard]] auto try_for(std::chrono::duration<Rep, Period> limit, A&& awaitable) {
+  return detail::timeout_description<A, detail::try_for_state>(detail::time_limit(limit),
+                                                               std::forward<A>(awaitable));
 }
 
 // Implementation
 
+template <typename State>
+bool timeout_scope::start(State& child, detail::scope& outer, detail::continuation told) noexcept {
+  inner_.open(outer);
+  if (!run(child, outer, told)) return false;  // nobody needed to look at the clock
+  if (limit_.is_over(loop())) {
+    loop().settle();
+    timer::deadline = loop().turn_time();
+    due(*this);  // harmless if it has ended meanwhile
+  } else {
+    arm(limit_.deadline());
+  }
+  return true;
+}
+
+inline void timeout_scope::arm(time_point deadline) noexcept {
+  if (loop().timers().arm(*this, deadline)) return;
+  no_memory_ = true;
+  inner_.cancel();
+}
+
+inline void timeout_scope::reschedule(time_point deadline) noexcept {
+  if (timed_out_ || no_memory_) return;
+  if (armed()) {
+    loop().timers().disarm(*this);
+    arm(deadline);
+  } else {
+    limit_ = detail::time_limit(deadline);  // the body has not waited yet
+    timer::deadline = deadline;
+  }
+}
+
+inline void timeout_scope::due(timer& self) noexcept {
+  auto& t = static_cast<timeout_scope&>(self);
+  t.timed_out_ = true;
+  t.inner_.cancel();
+}
+
+inline void timeout_scope::ended(listener& self) noexcept {
+  auto& t = static_cast<timeout_scope&>(self);
+  if (t.armed()) t.loop().timers().disarm(t);
+  t.end();
+}
+
 namespace detail {
 
 template <typename A>
-class timeout_state : leaf, timer, listener, ready_node {
+class timeout_state {
  public:
-  explicit timeout_state(timeout_description<A>&& d)
-      : leaf{&timeout_state::cancel_it},
-        timer(&timeout_state::due),
-        listener{&timeout_state::ended},
-        limit_(d.limit_),
-        state_(static_cast<A&&>(d.awaitable_)) {}
+  template <template <typename> typename State>
+  explicit timeout_state(timeout_description<A, State>&& d)
+      : scope_(d.limit_), state_(static_cast<A&&>(d.awaitable_)) {}
 
   [[nodiscard]] bool start(scope& outer, continuation told) noexcept {
-    outer_ = &outer;
-    waiter = told;
-    inner_.open(outer);
-    outer.enter(*this);
-    if (!state_.start(inner_, static_cast<listener&>(*this))) {
-      outer.leave();  // it needed no waiting, so nobody needed to look at the clock
-      return false;
-    }
-    if (limit_ == limit_.zero()) {
-      loop().settle();
-      deadline = loop().turn_time();
-      due(*this);  // harmless if it has ended meanwhile
-    } else if (!loop().timers().arm(*this, deadline_after(limit_))) [[unlikely]] {
-      no_memory_ = true;
-      inner_.cancel();
-    }
-    return true;
+    return scope_.start(state_, outer, told);
+  }
+  [[nodiscard]] outcome how() const noexcept { return timed_out() ? outcome::error : state_.how(); }
+  decltype(auto) take() {
+    if (timed_out()) [[unlikely]] scope_.raise();
+    return state_.take();
   }
 
+ protected:
+  [[nodiscard]] bool timed_out() const noexcept {
+    return scope_.decided() && state_.how() == outcome::canceled;
+  }
+
+  timeout_scope scope_;
+  state_for<A> state_;
+};
+
+template <typename A>
+class try_for_state : timeout_state<A> {
+  using value = await_result_t<A>;
+
+ public:
+  explicit try_for_state(timeout_description<A, detail::try_for_state>&& d)
+      : timeout_state<A>(std::move(d)) {}
+
+  using timeout_state<A>::start;
   [[nodiscard]] outcome how() const noexcept {
-    const outcome inside = state_.how();
-    return inside == outcome::canceled && limit_decided() ? outcome::error : inside;
+    return gave_up() ? outcome::value : timeout_state<A>::how();
+  }
+  auto take() {
+    if constexpr (std::is_void_v<value>) {
+      if (gave_up()) return false;
+      timeout_state<A>::take();
+      return true;
+    } else {
+      using given = std::optional<slot<value>>;
+      return gave_up() ? given() : given(timeout_state<A>::take());
+    }
   }
 
-  auto take() -> await_result_t<A> {
-    if ((timed_out_ || no_memory_) && state_.how() == outcome::canceled && limit_decided())
-        [[unlikely]] {
-      if (no_memory_) throw std::bad_alloc();
-      throw timeout_error(deadline);
-    }
+ private:
+  [[nodiscard]] bool gave_up() const noexcept {
+    return this->timed_out() && this->scope_.expired();
+  }
+};
+
+template <typename F, typename... Args>
+class timeout_body_state {
+  using task_type = std::invoke_result_t<F&, timeout_scope&, Args...>;
+
+ public:
+  explicit timeout_body_state(timeout_body_description<F, Args...>&& d)
+      : scope_(d.limit_),
+        body_(std::move(d.body_)),
+        state_(std::apply(
+            [this](Args&... args) { return std::invoke(body_, scope_, std::move(args)...); },
+            d.args_)) {}
+
+  [[nodiscard]] bool start(scope& outer, continuation told) noexcept {
+    scope_.timer::deadline = scope_.limit_.deadline();
+    scope_.limit_ = time_limit(scope_.deadline());
+    return scope_.start(state_, outer, told);
+  }
+  [[nodiscard]] outcome how() const noexcept { return timed_out() ? outcome::error : state_.how(); }
+  decltype(auto) take() {
+    if (timed_out()) [[unlikely]] scope_.raise();
     return state_.take();
   }
 
  private:
-  [[nodiscard]] engine& loop() const noexcept { return static_cast<engine&>(outer_->loop()); }
-  /// Whether a cancellation inside came from here alone.
-  [[nodiscard]] bool limit_decided() const noexcept {
-    return (timed_out_ || no_memory_) && !outer_->canceled();
+  [[nodiscard]] bool timed_out() const noexcept {
+    return scope_.decided() && state_.how() == outcome::canceled;
   }
 
-  static void due(timer& self) noexcept {
-    auto& t = static_cast<timeout_state&>(self);
-    t.timed_out_ = true;
-    t.inner_.cancel();
-  }
-  static void cancel_it(leaf& self) noexcept { static_cast<timeout_state&>(self).inner_.cancel(); }
-  static void ended(listener& self) noexcept {
-    auto& t = static_cast<timeout_state&>(self);
-    if (t.armed()) t.loop().timers().disarm(t);
-    t.outer_->leave();
-    t.loop().complete(t);
-  }
-
-  scope* outer_ = nullptr;
-  scope inner_;
-  std::chrono::nanoseconds limit_;
-  bool timed_out_ = false;
-  bool no_memory_ = false;
-  state_for<A> state_;
+  timeout_scope scope_;
+  F body_;
+  state_for<task_type> state_;
 };
 
 }  // namespace detail

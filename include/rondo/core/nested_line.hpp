@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// A line of work inside another: what with_timeout, shield and with_context put around something. There
+// is one child, so nothing runs at the same time; the line exists to be canceled, or not to be, apart
+// from the one around it.
+//
+//     outer line:  ... suspended on this, its leaf -------------------> told when the child has ended
+//     inner line:                                     the child ...
+
+#include <rondo/core/awaitable.hpp>
+#include <rondo/core/scope.hpp>
+
+namespace rondo::detail {
+
+class nested_line : public leaf, public listener, public ready_node {
+ public:
+  nested_line(const nested_line&) = delete;
+  nested_line& operator=(const nested_line&) = delete;
+
+ protected:
+  using cancel_function = void (*)(leaf&) noexcept;
+  using end_function = void (*)(listener&) noexcept;
+
+  nested_line(cancel_function on_cancel, end_function on_end) noexcept
+      : leaf{on_cancel}, listener{on_end} {}
+  ~nested_line() = default;
+
+  /// Starts the child in the inner line, which was opened before. False: it has ended already.
+  template <typename State>
+  [[nodiscard]] bool run(State& child, scope& outer, continuation told) noexcept {
+    outer_ = &outer;
+    waiter = told;
+    outer.enter(*this);
+    if (child.start(inner_, static_cast<listener&>(*this))) return true;
+    outer.leave();
+    return false;
+  }
+
+  /// The child has ended, later.
+  void end() noexcept {
+    outer_->leave();
+    outer_->loop().complete(*this);
+  }
+
+  /// What a cancellation of the outer line may do, and the child's end.
+  static void pass_on(leaf& self) noexcept { static_cast<nested_line&>(self).inner_.cancel(); }
+  static void ignore(leaf&) noexcept {}
+  static void just_end(listener& self) noexcept { static_cast<nested_line&>(self).end(); }
+
+  [[nodiscard]] scope& outer() const noexcept { return *outer_; }
+
+  scope inner_;
+
+ private:
+  scope* outer_ = nullptr;
+};
+
+}  // namespace rondo::detail

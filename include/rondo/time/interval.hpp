@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// interval: a tick every so often.
+//
+//     rondo::interval ticks(1s);
+//     while (auto scheduled = co_await ticks.next()) report();
+//
+// The ticks are counted from the start, so they do not drift by what is done in between.
+
+#include <chrono>
+#include <optional>
+#include <stdexcept>
+
+#include <rondo/time/sleep.hpp>
+
+namespace rondo {
+
+/// What becomes of ticks that nobody was waiting for.
+enum class missed_ticks {
+  burst,  // they are made up for, one after the other, at once
+  delay,  // the next one is a whole period from now
+  skip,   // they are left out; the next one is on the original schedule
+};
+
+/// Thread: the loop's. One `next` at a time.
+class interval {
+ public:
+  class state_type;
+  class [[nodiscard("a tick is waited for by awaiting it")]] next_description
+      : public detail::only_in_rondo {
+   public:
+    using state_type = interval::state_type;
+
+   private:
+    friend interval;
+    friend interval::state_type;
+    explicit next_description(interval& of) noexcept : of_(&of) {}
+    interval* of_;
+  };
+
+  /// The first tick comes one period from now. Throws: std::invalid_argument for a period that is not
+  /// positive.
+  template <typename Rep, typename Period>
+  explicit interval(std::chrono::duration<Rep, Period> period,
+                    missed_ticks missed = missed_ticks::burst)
+      : interval(std::chrono::ceil<std::chrono::nanoseconds>(period), missed,
+                 std::chrono::steady_clock::now()) {
+    next_ += period_;
+  }
+  /// The first tick comes at once.
+  template <typename Rep, typename Period>
+  [[nodiscard]] static interval starting_now(std::chrono::duration<Rep, Period> period,
+                                             missed_ticks missed = missed_ticks::burst) {
+    return interval(std::chrono::ceil<std::chrono::nanoseconds>(period), missed,
+                    std::chrono::steady_clock::now());
+  }
+
+  /// Waits for the next tick. Gives: the moment that it was scheduled for; never empty. Canceled: the
+  /// tick is not lost.
+  [[nodiscard]] next_description next() & noexcept { return next_description(*this); }
+
+ private:
+  interval(std::chrono::nanoseconds period, missed_ticks missed, time_point first)
+      : period_(period), missed_(missed), next_(first) {
+    if (period <= period.zero()) throw std::invalid_argument("interval: the period must be positive");
+  }
+
+  time_point advance() noexcept {
+    const time_point scheduled = next_;
+    const time_point now = std::chrono::steady_clock::now();
+    next_ += period_;
+    if (next_ < now) {
+      if (missed_ == missed_ticks::delay) next_ = now + period_;
+      if (missed_ == missed_ticks::skip) next_ += period_ * ((now - next_) / period_ + 1);
+    }
+    return scheduled;
+  }
+
+  std::chrono::nanoseconds period_;
+  missed_ticks missed_;
+  time_point next_;
+};
+
+class interval::state_type : detail::sleep_state {
+ public:
+  explicit state_type(next_description&& d) noexcept
+      : sleep_state(sleep_until(d.of_->next_)), of_(*d.of_) {}
+
+  using sleep_state::how;
+  using sleep_state::start;
+  std::optional<time_point> take() {
+    sleep_state::take();
+    return of_.advance();
+  }
+
+ private:
+  interval& of_;
+};
+
+}  // namespace rondo
