@@ -9,6 +9,7 @@
 #include <rondo/compose/cancellation.hpp>
 #include <rondo/compose/finally.hpp>
 #include <rondo/compose/shield.hpp>
+#include <rondo/compose/task_group.hpp>
 #include <rondo/compose/when_all.hpp>
 #include <rondo/compose/when_all_settled.hpp>
 #include <rondo/compose/when_any.hpp>

@@ -8,7 +8,7 @@
 
 #include <rondo/core/ready_queue.hpp>
 #include <rondo/core/error.hpp>
-#include <rondo/core/awaitable.hpp>
+#include <rondo/core/task.hpp>
 
 #include <deque>
 #include <string>
@@ -128,6 +128,7 @@ class gate {
   };
 
   description wait() noexcept { return description(*this); }
+  task<> wait_in_a_task() { co_await wait(); }
 
   void open() noexcept {
     open_ = true;

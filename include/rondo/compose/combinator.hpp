@@ -52,9 +52,9 @@ struct child_base : listener {
 /// A child: the state of what it awaits, and the line it runs in. Group is the combinator's own type,
 /// whose `child_ended(child&, outcome)` is told.
 template <typename Group, typename State>
-struct child : child_base {
+struct branch : child_base {
   template <typename A>
-  explicit child(A&& awaitable) : child_base(&child::ended), state(std::forward<A>(awaitable)) {}
+  explicit branch(A&& awaitable) : child_base(&branch::ended), state(std::forward<A>(awaitable)) {}
 
   decltype(auto) take() { return state.take(); }
 
@@ -72,7 +72,7 @@ struct child : child_base {
 
  private:
   static void ended(listener& self) noexcept {
-    auto& c = static_cast<child&>(self);
+    auto& c = static_cast<branch&>(self);
     auto& group = static_cast<Group&>(*c.owner);
     group.child_ended(c, c.state.how());
     group.one_less();

@@ -85,7 +85,7 @@ class arguments_state : public combinator {
     std::apply([](auto&... c) { ((c.started() ? c.line.cancel() : void()), ...); }, state.children_);
   }
 
-  std::tuple<child<arguments_state, state_for<A>>...> children_;
+  std::tuple<branch<arguments_state, state_for<A>>...> children_;
   Rule rule_;
 };
 
@@ -223,7 +223,7 @@ class range_state : public combinator {
     }
   }
 
-  slots<child<range_state, state_for<element_of<R>>>> children_;
+  slots<branch<range_state, state_for<element_of<R>>>> children_;
   Rule rule_;
 };
 

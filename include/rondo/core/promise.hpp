@@ -148,6 +148,10 @@ class promise_result : public promise_base {
     if (failed()) [[unlikely]] std::rethrow_exception(error_);
     return std::move(value_);
   }
+  T& value() {
+    if (failed()) [[unlikely]] std::rethrow_exception(error_);
+    return value_;
+  }
 
  private:
   union {
@@ -161,6 +165,7 @@ class promise_result<T&> : public promise_result<T*> {
  public:
   void return_value(T& value) noexcept { promise_result<T*>::return_value(std::addressof(value)); }
   T& take() { return *promise_result<T*>::take(); }
+  T& value() { return take(); }
 };
 
 template <>
@@ -175,6 +180,7 @@ class promise_result<void> : public promise_base {
   void take() {
     if (failed()) [[unlikely]] std::rethrow_exception(error_);
   }
+  void value() { take(); }
 
  private:
   std::exception_ptr error_;

@@ -117,6 +117,8 @@ class task_state {
     return coroutine_.promise().error();
   }
   T take() { return coroutine_.promise().take(); }
+  /// The value, where it is; again and again.
+  std::add_lvalue_reference_t<T> value() { return coroutine_.promise().value(); }
 
  private:
   std::coroutine_handle<task_promise<T>> coroutine_;

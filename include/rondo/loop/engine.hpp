@@ -20,6 +20,7 @@
 
 #include <rondo/core/ready_queue.hpp>
 #include <rondo/core/scope.hpp>
+#include <rondo/core/spawned.hpp>
 #include <rondo/detail/intrusive_list.hpp>
 #include <rondo/loop/inbox.hpp>
 #include <rondo/loop/ring.hpp>
@@ -27,7 +28,7 @@
 
 namespace rondo::detail {
 
-class engine : public loop_base {
+class engine : public loop_base, spawner {
  public:
   // For operations.
 
@@ -59,11 +60,8 @@ class engine : public loop_base {
     return turn_time_;
   }
 
-  /// A line of work that the loop owns: canceled and awaited before the loop ends.
-  struct owned_line : list_hook {
-    scope line;
-  };
-  void own(owned_line& line) noexcept { owned_.push_back(line); }
+  /// Owns a task from now on: it is canceled and awaited before the loop ends.
+  void own(spawned_base& task) noexcept { task.launch(*this, owned_); }
 
  protected:
   static constexpr time_point never = time_point::max();
@@ -85,13 +83,13 @@ class engine : public loop_base {
     return has_ready() || !inbox_.empty() || !in_flight_.empty() || !to_cancel_.empty() ||
            !timers_.empty() || !owned_.empty();
   }
-  [[nodiscard]] bool owns_lines() const noexcept { return !owned_.empty(); }
+  [[nodiscard]] bool owns_tasks() const noexcept { return !owned_.empty(); }
   [[nodiscard]] bool kernel_holds_something() const noexcept {
     return !in_flight_.empty() || !to_cancel_.empty();
   }
 
-  void cancel_owned_lines() noexcept {
-    owned_.for_each([](owned_line& owned) { owned.line.cancel(); });
+  void cancel_owned() noexcept {
+    owned_.for_each([](spawned_base& task) { task.cancel(); });
   }
   void cancel_everything_in_flight() noexcept {
     in_flight_.for_each([this](in_flight& op) { cancel(op); });
@@ -202,7 +200,7 @@ class engine : public loop_base {
   timer_queue timers_;
   intrusive_list<in_flight> in_flight_;
   intrusive_list<in_flight> to_cancel_;
-  intrusive_list<owned_line> owned_;
+  spawner::tasks owned_;
   wake_poll wake_poll_;
   mutable time_point turn_time_ = unknown;
   std::chrono::nanoseconds slack_;

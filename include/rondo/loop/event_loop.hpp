@@ -31,18 +31,6 @@
 
 namespace rondo {
 
-namespace detail {
-template <typename T>
-struct task_value_impl {};
-template <typename T>
-struct task_value_impl<task<T>> {
-  using type = T;
-};
-/// T, for a callable that gives a task<T>.
-template <typename F, typename... Args>
-using task_value = typename task_value_impl<std::invoke_result_t<F&, Args...>>::type;
-}  // namespace detail
-
 class event_loop : public detail::engine {
  public:
   /// Throws: std::system_error that says what to do, when io_uring is refused or there is no room.
@@ -65,7 +53,7 @@ class event_loop : public detail::engine {
   /// Starts a task on the next turn. The loop owns it; see loop/spawn.hpp.
   template <typename T>
   join_handle<T> spawn(task<T> t, spawn_options options = {}) {
-    return adopt(*new detail::spawned_task<T>(std::move(t), options.name));
+    return adopt(*new detail::spawned<T>(std::move(t), options.name));
   }
   /// The same for a callable that gives a task. It and its arguments are copied and live as long as the
   /// task, so captures cannot dangle.
@@ -134,7 +122,7 @@ class event_loop : public detail::engine {
   std::shared_ptr<void> thread_pool_;
 
  private:
-  class running;
+  class running_here;
   template <typename A>
   class root_line;
   template <typename F>
@@ -146,8 +134,8 @@ class event_loop : public detail::engine {
   join_handle<T> adopt(detail::spawned<T>& s) {
     s.line.open(*this);
     if (finishing_) s.line.cancel();
+    if (detail::running_loop == this) s.take_context(running().context());
     own(s);
-    push(s);
     return join_handle<T>(s);
   }
   template <typename T>
@@ -216,9 +204,9 @@ class sigpipe_guard {
 }  // namespace detail
 
 /// While this exists, the loop runs on this thread.
-class event_loop::running {
+class event_loop::running_here {
  public:
-  explicit running(event_loop& loop) : sigpipe_(loop.options_.ignore_sigpipe) {
+  explicit running_here(event_loop& loop) : sigpipe_(loop.options_.ignore_sigpipe) {
     if (detail::running_loop != nullptr) {
       throw std::logic_error("rondo: this thread runs a loop already; use co_await, or spawn");
     }
@@ -232,9 +220,9 @@ class event_loop::running {
     loop.measure_stack();
     detail::running_loop = &loop;
   }
-  running(const running&) = delete;
-  running& operator=(const running&) = delete;
-  ~running() { detail::running_loop = nullptr; }
+  running_here(const running_here&) = delete;
+  running_here& operator=(const running_here&) = delete;
+  ~running_here() { detail::running_loop = nullptr; }
 
  private:
   detail::sigpipe_guard sigpipe_;
@@ -333,7 +321,7 @@ inline event_loop::~event_loop() {
                  "a loop that still owns tasks was destroyed on a thread that is not its own");
     auto* const outer = std::exchange(detail::running_loop, nullptr);
     {
-      const running now(*this);
+      const running_here now(*this);
       finish();
     }
     detail::running_loop = outer;
@@ -345,7 +333,7 @@ inline event_loop::~event_loop() {
 
 template <awaitable A>
 auto event_loop::run(A&& root) -> await_result_t<A> {
-  const running now(*this);
+  const running_here now(*this);
   root_line<A> line(*this, std::forward<A>(root));
   if (stop_requested_.exchange(false)) line.line.cancel();
   line.start();
@@ -361,7 +349,7 @@ auto event_loop::run(A&& root) -> await_result_t<A> {
 }
 
 inline bool event_loop::run_once(std::chrono::nanoseconds timeout) {
-  const running now(*this);
+  const running_here now(*this);
   const time_point start = std::chrono::steady_clock::now();
   turn(timeout < never - start ? start + std::max(timeout, timeout.zero()) : never);
   return has_work();
@@ -369,8 +357,8 @@ inline bool event_loop::run_once(std::chrono::nanoseconds timeout) {
 
 inline void event_loop::finish() noexcept {
   finishing_ = true;
-  cancel_owned_lines();
-  while (owns_lines()) turn(never);
+  cancel_owned();
+  while (owns_tasks()) turn(never);
   cancel_everything_in_flight();
   while (kernel_holds_something() || has_ready()) turn(never);
   finishing_ = false;

@@ -11,187 +11,19 @@
 // The loop owns what was spawned: it cancels and awaits it before `run` returns. Prefer a combinator
 // where the work has an end that somebody waits for; spawn is for work that goes on beside it.
 //
-// The state of a spawned task is one block, shared by the loop (until the task has ended), the handle,
-// and whoever awaits the handle. It frees itself when the last of them has left, and reports an error
-// that none of them has asked for.
+// What is shared by the loop, the handle and those who wait is in core/spawned.hpp.
 
-#include <cstddef>
-#include <functional>
-#include <new>
 #include <stdexcept>
-#include <string>
 #include <string_view>
-#include <tuple>
-#include <type_traits>
 #include <utility>
 
-#include <rondo/core/task.hpp>
-#include <rondo/loop/engine.hpp>
+#include <rondo/core/spawned.hpp>
 
 namespace rondo {
 
 class event_loop;
 
-/// A trivial aggregate: safe inside a co_await expression on every compiler. The name is copied.
-struct spawn_options {
-  std::string_view name{};
-};
-static_assert(std::is_trivially_destructible_v<spawn_options>);
-
 namespace detail {
-
-class spawned_base : public engine::owned_line, public listener, public ready_node {
- public:
-  [[nodiscard]] bool done() const noexcept { return done_; }
-  [[nodiscard]] std::string_view name() const noexcept { return name_; }
-
-  void cancel() noexcept {
-    if (!done_) line.cancel();
-  }
-
-  void add_ref() noexcept { ++refs_; }
-  void release() noexcept {
-    if (--refs_ != 0) return;
-    if (take_once()) report_failure_(*this);  // nobody has asked for the result
-    dispose_(*this);
-  }
-
-  /// A place in the list of those who wait for the end.
-  struct waiting : list_hook, ready_node {
-    scope* line = nullptr;
-  };
-  void wait(waiting& w) noexcept { waiting_.push_back(w); }
-
-  /// The value or the error was taken: nothing is left to report.
-  [[nodiscard]] bool take_once() noexcept { return !std::exchange(taken_, true); }
-
- protected:
-  using function = void (*)(spawned_base&) noexcept;
-
-  spawned_base(std::string_view name, function start, function report_failure, function dispose)
-      : listener{&spawned_base::step},
-        name_(name),
-        start_(start),
-        report_failure_(report_failure),
-        dispose_(dispose) {
-    waiter = continuation(static_cast<listener&>(*this));
-  }
-  ~spawned_base() = default;
-
-  void ended() noexcept {
-    done_ = true;
-    unlink();  // from the loop's list
-    waiting_.for_each([this](waiting& w) {
-      w.unlink();
-      w.line->leave();
-      line.loop().complete(w);
-    });
-    if (refs_ == 1) {
-      line.loop().push(*this);  // the coroutine is still on the stack, so it is let go a turn later
-    } else {
-      --refs_;
-    }
-  }
-
- private:
-  /// Told through the ready queue to start, then about the end, and, if there is no handle by then,
-  /// through the queue once more to let go.
-  static void step(listener& self) noexcept {
-    auto& s = static_cast<spawned_base&>(self);
-    if (!s.started_) {
-      s.started_ = true;
-      s.start_(s);
-    } else if (!s.done_) {
-      s.ended();
-    } else {
-      s.release();
-    }
-  }
-
-  std::string name_;
-  function start_;
-  function report_failure_;
-  function dispose_;
-  intrusive_list<waiting> waiting_;
-  unsigned refs_ = 2;  // the loop's and the handle's
-  bool started_ = false;
-  bool done_ = false;
-  bool taken_ = false;
-};
-
-template <typename T>
-class spawned : public spawned_base {
- public:
-  spawned(task<T>&& t, std::string_view name, function dispose)
-      : spawned_base(name, &spawned::start, &spawned::report_failure, dispose),
-        state_(std::move(t)) {}
-
-  [[nodiscard]] outcome how() const noexcept { return state_.how(); }
-  T take() {
-    if (!take_once()) {
-      throw std::logic_error("rondo: a join_handle gives its result once; it was awaited before");
-    }
-    return state_.take();
-  }
-
-  static void* operator new(std::size_t size) { return allocate_frame(size); }
-  static void operator delete(void* block, std::size_t size) noexcept { free_frame(block, size); }
-
- protected:
-  ~spawned() = default;
-
- private:
-  static void start(spawned_base& self) noexcept {
-    auto& s = static_cast<spawned&>(self);
-    if (!s.state_.start(s.line, static_cast<listener&>(s))) s.ended();
-  }
-  static void report_failure(spawned_base& self) noexcept {
-    auto& s = static_cast<spawned&>(self);
-    if (s.state_.how() != outcome::error) return;
-    try {
-      s.state_.take();
-    } catch (...) {
-      s.line.loop().report({unhandled_error::kind::spawned, s.name(), std::current_exception(), {}});
-    }
-  }
-
-  task_state<T> state_;
-};
-
-template <typename T>
-class spawned_task final : public spawned<T> {
- public:
-  spawned_task(task<T>&& t, std::string_view name)
-      : spawned<T>(std::move(t), name, &spawned_task::dispose) {}
-
- private:
-  static void dispose(spawned_base& self) noexcept { delete &static_cast<spawned_task&>(self); }
-};
-
-/// What the callable and its arguments are kept in: before the task, so they outlive it.
-template <typename F, typename... Args>
-struct kept_call {
-  F f;
-  std::tuple<Args...> args;
-  auto call() { return std::apply(f, std::move(args)); }
-};
-
-template <typename T, typename F, typename... Args>
-class spawned_call final : private kept_call<F, Args...>, public spawned<T> {
- public:
-  spawned_call(std::string_view name, F&& callable, Args&&... args)
-      : kept_call<F, Args...>{std::move(callable), {std::move(args)...}},
-        spawned<T>(this->call(), name, &spawned_call::dispose) {}
-
-  using spawned<T>::operator new;
-  using spawned<T>::operator delete;
-
- private:
-  static void dispose(spawned_base& self) noexcept {
-    delete &static_cast<spawned_call&>(static_cast<spawned<T>&>(self));
-  }
-};
-
 template <typename T>
 class join_state;
 template <typename T>
@@ -265,67 +97,43 @@ class join_handle : public detail::only_in_rondo {
 namespace detail {
 
 template <typename T>
-class wait_state : leaf, spawned_base::waiting {
+class wait_state : spawned_wait {
  public:
   explicit wait_state(typename join_handle<T>::waiting_description&& w) noexcept
-      : wait_state(*w.spawned_) {}
-  wait_state(const wait_state&) = delete;
-  wait_state& operator=(const wait_state&) = delete;
-  ~wait_state() { spawned_.release(); }
+      : spawned_wait(*w.spawned_) {}
 
-  [[nodiscard]] bool start(scope& parent, continuation told) noexcept {
-    this->line = &parent;
-    waiter = told;
-    if (parent.canceled()) [[unlikely]] {
-      canceled_ = true;
-      parent.refuse(*this);
-      return true;
-    }
-    if (spawned_.done()) return parent.loop().ready_at_once(*this);
-    parent.enter(*this);
-    spawned_.wait(*this);
-    return true;
-  }
+  using spawned_wait::start;
   [[nodiscard]] outcome how() const noexcept {
-    return canceled_ ? outcome::canceled : outcome::value;
+    return canceled() ? outcome::canceled : outcome::value;
   }
-  void take() {
-    if (canceled_) throw operation_canceled();
-  }
-
- protected:
-  explicit wait_state(spawned<T>& s) noexcept : leaf{&wait_state::cancel_wait}, spawned_(s) {
-    s.add_ref();
-  }
-
-  spawned<T>& spawned_;
-  bool canceled_ = false;
-
- private:
-  static void cancel_wait(leaf& self) noexcept {
-    auto& w = static_cast<wait_state&>(self);
-    w.unlink();
-    w.canceled_ = true;
-    w.line->leave();
-    w.line->loop().push(w);
+  void take() const {
+    if (canceled()) throw operation_canceled();
   }
 };
 
 template <typename T>
-class join_state : public wait_state<T> {
+class join_state : spawned_wait {
  public:
-  explicit join_state(join_handle<T>& handle) : wait_state<T>(handle.get()) {}
-  explicit join_state(join_handle<T>&& handle) : wait_state<T>(handle.get()) {}
+  explicit join_state(join_handle<T>& handle) : join_state(handle.get()) {}
+  explicit join_state(join_handle<T>&& handle) : join_state(handle.get()) {}
 
+  using spawned_wait::start;
   [[nodiscard]] outcome how() const noexcept {
-    if (this->canceled_) return outcome::canceled;
+    if (canceled()) return outcome::canceled;
     // The task's own cancellation is an ordinary error for whoever waits for it.
-    return this->spawned_.how() == outcome::value ? outcome::value : outcome::error;
+    return spawned_.how() == outcome::value ? outcome::value : outcome::error;
   }
   T take() {
-    if (this->canceled_) throw operation_canceled();
-    return this->spawned_.take();
+    if (canceled()) throw operation_canceled();
+    if (!spawned_.take_once()) {
+      throw std::logic_error("rondo: a join_handle gives its result once; it was awaited before");
+    }
+    return spawned_.take();
   }
+
+ private:
+  explicit join_state(spawned<T>& s) noexcept : spawned_wait(s), spawned_(s) {}
+  spawned<T>& spawned_;
 };
 
 }  // namespace detail

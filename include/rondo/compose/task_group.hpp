@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// with_task_group: a place for tasks whose number is not known from the start. (asyncio: TaskGroup.)
+//
+//     co_await with_task_group([](task_group& group, tcp_listener& listener) -> task<> {
+//       for (;;) {
+//         tcp_stream peer = co_await listener.accept();
+//         group.spawn(serve(std::move(peer)));
+//       }
+//     }, std::ref(listener));
+//
+// It does not return before the body and every child have ended. The first error cancels all of them and
+// is thrown when they have ended.
+//
+// Mind this: the *body* may end before its children do. What children use is declared before the call, or
+// the body ends with `co_await group.join()`.
+
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <rondo/compose/combinator.hpp>
+#include <rondo/core/spawned.hpp>
+
+namespace rondo {
+
+class task_group;
+
+namespace detail {
+template <typename T>
+class child_state;
+class group_join;
+template <typename F, typename... Args>
+class group_state;
+
+template <typename F, typename... Args>
+class [[nodiscard("with_task_group does nothing until it is awaited")]] group_description
+    : public only_in_rondo {
+ public:
+  using state_type = group_state<F, Args...>;
+  group_description(F&& body, Args&&... args) : call_{std::move(body), {std::move(args)...}} {}
+
+ private:
+  friend state_type;
+  kept_call<F, Args...> call_;
+};
+}  // namespace detail
+
+/// A child of a group, for those who want its value. `co_await c` waits for it, inside the group or after
+/// it, and gives a reference to its value, as often as you like, or rethrows its error. Its error has
+/// ended the group as well. Dropping the handle changes nothing.
+///
+/// Canceled: waiting ends, the child goes on.
+/// Thread: the loop's.
+template <typename T = void>
+class child : public detail::only_in_rondo {
+ public:
+  using state_type = detail::child_state<T>;
+
+  child() noexcept = default;
+  child(child&& other) noexcept : spawned_(std::exchange(other.spawned_, nullptr)) {}
+  child& operator=(child&& other) noexcept {
+    child(std::move(other)).swap(*this);
+    return *this;
+  }
+  ~child() {
+    if (spawned_ != nullptr) spawned_->release();
+  }
+  void swap(child& other) noexcept { std::swap(spawned_, other.spawned_); }
+
+  [[nodiscard]] bool done() const noexcept { return spawned_ == nullptr || spawned_->done(); }
+  /// The value of a child that is done. Throws: its error; operation_canceled if it was canceled;
+  /// std::logic_error if it is not done.
+  std::add_lvalue_reference_t<T> value() const {
+    if (!get().done()) throw std::logic_error("rondo: the child is not done: co_await it first");
+    return get().value();
+  }
+  /// Asks this child to end. That it was canceled is no error of the group.
+  void cancel() noexcept {
+    if (spawned_ != nullptr) spawned_->cancel();
+  }
+  [[nodiscard]] std::string_view name() const noexcept {
+    return spawned_ != nullptr ? spawned_->name() : std::string_view();
+  }
+
+ private:
+  friend task_group;
+  friend state_type;
+  explicit child(detail::spawned<T>& s) noexcept : spawned_(&s) {}
+  detail::spawned<T>& get() const {
+    if (spawned_ == nullptr) throw std::logic_error("rondo: an empty child was used");
+    return *spawned_;
+  }
+
+  detail::spawned<T>* spawned_ = nullptr;
+};
+
+/// Where a body's children live. Exists as long as the with_task_group that made it.
+class task_group : detail::combinator, detail::spawner {
+ public:
+  class [[nodiscard("join does nothing until it is awaited")]] join_description
+      : public detail::only_in_rondo {
+   public:
+    using state_type = detail::group_join;
+
+   private:
+    friend task_group;
+    friend state_type;
+    explicit join_description(task_group& group) noexcept : group_(&group) {}
+    task_group* group_;
+  };
+
+  /// Starts a task on the next turn. In a group that is being canceled it starts canceled.
+  template <typename T>
+  child<T> spawn(task<T> t, spawn_options options = {}) {
+    return adopt(*new detail::spawned<T>(std::move(t), options.name));
+  }
+  /// The same for a callable that gives a task. It and its arguments are copied and live as long as the
+  /// task, so captures cannot dangle.
+  template <typename F, typename... Args>
+    requires std::invocable<F&, Args...>
+  auto spawn(F f, Args... args) {
+    return spawn(spawn_options{}, std::move(f), std::move(args)...);
+  }
+  template <typename F, typename... Args>
+    requires std::invocable<F&, Args...>
+  auto spawn(spawn_options options, F f, Args... args) {
+    using value = detail::task_value<F, Args...>;
+    return adopt<value>(*new detail::spawned_call<value, F, Args...>(options.name, std::move(f),
+                                                                     std::move(args)...));
+  }
+
+  /// Waits until no child is left. Children may be spawned meanwhile.
+  [[nodiscard]] join_description join() noexcept { return join_description(*this); }
+
+  /// Asks all children and the body to end. with_task_group then returns the body's value if there is
+  /// one, and otherwise, for a body of void, nothing.
+  void cancel() noexcept { fail(); }
+
+  /// How many children have not ended.
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// The errors so far, of the body and of children, in the order in which they came.
+  [[nodiscard]] const std::vector<std::exception_ptr>& errors() const noexcept { return errors_; }
+
+ private:
+  friend detail::group_join;
+  template <typename F, typename... Args>
+  friend class detail::group_state;
+  template <typename Group, typename State>
+  friend struct detail::branch;
+
+  struct joining : detail::list_hook, detail::ready_node {
+    detail::scope* line = nullptr;
+  };
+
+  task_group(void (*cancel_all)(leaf&) noexcept, void (*start_later)(listener&) noexcept) noexcept
+      : combinator(cancel_all, start_later) {}
+
+  template <typename T>
+  child<T> adopt(detail::spawned<T>& s) {
+    s.line.open(line());
+    s.take_context(line().loop().running().context());
+    if (failing_) s.line.cancel();
+    ++size_;
+    one_more();
+    s.take_once();  // errors go to the group
+    s.launch(*this, children_);
+    return child<T>(s);
+  }
+
+  bool wants(detail::spawned_base&) noexcept override { return !failing_; }
+  void ended(detail::spawned_base& s) noexcept override;
+  void note(detail::outcome how, std::exception_ptr error) noexcept;
+  void fail() noexcept {
+    if (!std::exchange(failing_, true)) leaf::cancel(*this);
+  }
+
+  detail::spawner::tasks children_;
+  detail::intrusive_list<joining> joiners_;
+  std::vector<std::exception_ptr> errors_;
+  std::size_t size_ = 0;
+  bool failing_ = false;    // everybody is being canceled, from inside
+  bool lost_ = false;       // a child was canceled from outside
+  bool no_memory_ = false;  // for errors_
+};
+
+/// Calls `body(task_group&, args...)`, which gives a task, and awaits it and all children of the group.
+/// The body and its arguments are copied and kept until then.
+///
+/// Gives: what the body gives.
+/// Throws: the first error of the body or a child, when all have ended; further errors are reported as
+/// suppressed. operation_canceled, if the group was canceled by cancel() and the body has no value.
+/// Canceled: cancels and waits for all.
+template <typename F, typename... Args>
+  requires std::invocable<std::decay_t<F>&, task_group&, std::decay_t<Args>...>
+[[nodiscard]] auto with_task_group(F&& body, Args&&... args) {
+  return detail::group_description<std::decay_t<F>, std::decay_t<Args>...>(
+      std::decay_t<F>(std::forward<F>(body)), std::decay_t<Args>(std::forward<Args>(args))...);
+}
+
+// Implementation
+
+inline void task_group::note(detail::outcome how, std::exception_ptr error) noexcept {
+  if (how != detail::outcome::error) return;
+  // An error that passes from a child through the body is one error.
+  for (const auto& known : errors_) {
+    if (known == error) return;
+  }
+  try {
+    errors_.push_back(std::move(error));
+  } catch (const std::bad_alloc&) {
+    no_memory_ = true;
+  }
+  fail();
+}
+
+inline void task_group::ended(detail::spawned_base& s) noexcept {
+  const detail::outcome how = s.how();
+  note(how, s.error());
+  if (how == detail::outcome::canceled && line().canceled()) lost_ = true;
+  if (--size_ == 0) {
+    joiners_.for_each([this](joining& j) {
+      j.unlink();
+      j.line->leave();
+      line().loop().complete(j);
+    });
+  }
+  one_less();
+}
+
+namespace detail {
+
+/// `group.join()`.
+class group_join : leaf, task_group::joining {
+ public:
+  explicit group_join(task_group::join_description&& j) noexcept
+      : leaf{&group_join::cancel_wait}, group_(*j.group_) {}
+
+  [[nodiscard]] bool start(scope& parent, continuation told) noexcept {
+    this->line = &parent;
+    waiter = told;
+    if (parent.canceled()) [[unlikely]] {
+      canceled_ = true;
+      parent.refuse(*this);
+      return true;
+    }
+    if (group_.size() == 0) return parent.loop().ready_at_once(*this);
+    parent.enter(*this);
+    group_.joiners_.push_back(*this);
+    return true;
+  }
+  [[nodiscard]] outcome how() const noexcept {
+    return canceled_ ? outcome::canceled : outcome::value;
+  }
+  void take() const {
+    if (canceled_) throw operation_canceled();
+  }
+
+ private:
+  static void cancel_wait(leaf& self) noexcept {
+    auto& j = static_cast<group_join&>(self);
+    j.unlink();
+    j.canceled_ = true;
+    j.line->leave();
+    j.line->loop().push(j);
+  }
+
+  task_group& group_;
+  bool canceled_ = false;
+};
+
+/// `co_await c`.
+template <typename T>
+class child_state : spawned_wait {
+ public:
+  explicit child_state(child<T>& c) : child_state(c.get()) {}
+  explicit child_state(child<T>&& c) : child_state(c.get()) {}
+
+  using spawned_wait::start;
+  [[nodiscard]] outcome how() const noexcept {
+    if (canceled()) return outcome::canceled;
+    return spawned_.how() == outcome::value ? outcome::value : outcome::error;
+  }
+  std::add_lvalue_reference_t<T> take() {
+    if (canceled()) throw operation_canceled();
+    return spawned_.value();
+  }
+
+ private:
+  explicit child_state(spawned<T>& s) noexcept : spawned_wait(s), spawned_(s) {}
+  spawned<T>& spawned_;
+};
+
+template <typename F, typename... Args>
+class group_state : task_group {
+  using value_type = task_value<F, task_group&, Args...>;
+  using body_type = branch<group_state, task_state<value_type>>;
+
+ public:
+  explicit group_state(group_description<F, Args...>&& d)
+      : task_group(&group_state::cancel_all, &group_state::start_later),
+        call_(std::move(d.call_)),
+        body_(call_.call(static_cast<task_group&>(*this))) {}
+
+  [[nodiscard]] bool start(scope& parent, continuation told) noexcept {
+    if (!begin(parent, told)) return true;
+    start_body();
+    return still_running();
+  }
+
+  [[nodiscard]] outcome how() const noexcept {
+    if (!errors_.empty() || no_memory_) return outcome::error;
+    if (lost_) return outcome::canceled;
+    const bool given_up = std::is_void_v<value_type> && failing_ && !line().canceled();
+    return given_up ? outcome::value : body_.state.how();
+  }
+  value_type take() {
+    if (how() == outcome::value) [[likely]] {
+      if constexpr (std::is_void_v<value_type>) {
+        return;  // the body's value, or nothing at all
+      } else {
+        return body_.take();
+      }
+    }
+    if (how() == outcome::canceled) throw operation_canceled();
+    if (errors_.empty()) throw std::bad_alloc();
+    for (std::size_t i = 1; i < errors_.size(); ++i) {
+      line().loop().report({unhandled_error::kind::suppressed, {}, errors_[i], {}});
+    }
+    std::rethrow_exception(errors_.front());
+  }
+
+  void child_ended(child_base&, outcome how) noexcept {
+    note(how, how == outcome::error ? body_.state.error() : nullptr);
+  }
+
+ private:
+  friend body_type;
+
+  void start_body() noexcept {
+    if (!start_child(body_)) child_ended(body_, body_.state.how());
+  }
+  static void start_later(listener& self) noexcept {
+    auto& state = static_cast<group_state&>(self);
+    const auto running = state.begin_later();
+    state.start_body();
+    state.end_later_start();
+  }
+  static void cancel_all(leaf& self) noexcept {
+    auto& state = static_cast<group_state&>(self);
+    if (state.body_.started()) state.body_.line.cancel();
+    state.children_.for_each([](spawned_base& each) { each.cancel(); });
+  }
+
+  kept_call<F, Args...> call_;
+  body_type body_;
+};
+
+}  // namespace detail
+}  // namespace rondo

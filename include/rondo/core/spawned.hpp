@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// A task that runs on its own, and what is left of it when it has ended: one block, shared by whoever
+// owns it while it runs (the loop, a task_group), by handles, and by those who wait for it. It frees
+// itself when the last of them has left, and reports an error that nobody has asked for.
+//
+//   made -> queued -> running -> ended -> freed
+//                `--------------^          an owner that is failing does not start it any more
+
+#include <exception>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <rondo/core/context.hpp>
+#include <rondo/core/task.hpp>
+#include <rondo/detail/intrusive_list.hpp>
+
+namespace rondo {
+
+/// A trivial aggregate: safe inside a co_await expression on every compiler. The name is copied.
+struct spawn_options {
+  std::string_view name{};
+};
+static_assert(std::is_trivially_destructible_v<spawn_options>);
+
+namespace detail {
+
+class spawned_base;
+
+/// Who has a list of tasks that run on their own. It is told about each end before anybody else.
+class spawner {
+ public:
+  using tasks = intrusive_list<spawned_base>;
+
+ protected:
+  ~spawner() = default;
+
+ private:
+  friend spawned_base;
+  /// Whether a task whose turn has come is still to be started.
+  virtual bool wants(spawned_base&) noexcept { return true; }
+  virtual void ended(spawned_base&) noexcept {}
+};
+
+class spawned_base : public list_hook, public listener, public ready_node {
+ public:
+  spawned_base(const spawned_base&) = delete;
+  spawned_base& operator=(const spawned_base&) = delete;
+
+  [[nodiscard]] bool done() const noexcept { return done_; }
+  [[nodiscard]] std::string_view name() const noexcept { return name_; }
+  /// Once it is done. One that was not started any more counts as canceled.
+  [[nodiscard]] outcome how() const noexcept {
+    return started_ ? how_it_ended() : outcome::canceled;
+  }
+  /// Null if there is none.
+  [[nodiscard]] virtual std::exception_ptr error() const noexcept = 0;
+
+  void cancel() noexcept {
+    if (!done_) line.cancel();
+  }
+
+  /// Puts it in its owner's list, and starts it on the next turn. Its line is open.
+  void launch(spawner& owner, spawner::tasks& list) noexcept {
+    owner_ = &owner;
+    list.push_back(*this);
+    line.loop().push(*this);
+  }
+  /// Sees the context variables of whoever spawned it, for as long as it runs.
+  void take_context(context_node* node) noexcept {
+    if (node == nullptr) return;
+    context_ = context_holder::share(node);
+    line.set_context(node);
+  }
+
+  void add_ref() noexcept { ++refs_; }
+  void release() noexcept {
+    if (--refs_ != 0) return;
+    if (take_once() && how() == outcome::error) {
+      line.loop().report({unhandled_error::kind::spawned, name_, error(), {}});
+    }
+    delete this;
+  }
+
+  /// A place in the list of those who wait for the end.
+  struct waiting : list_hook, ready_node {
+    scope* line = nullptr;
+  };
+  void wait(waiting& w) noexcept { waiting_.push_back(w); }
+
+  /// Somebody has taken the value or the error: nothing is left to report. False: it was taken before.
+  bool take_once() noexcept { return !std::exchange(taken_, true); }
+
+  scope line;
+
+ protected:
+  explicit spawned_base(std::string_view name) : listener{&spawned_base::step}, name_(name) {
+    waiter = continuation(static_cast<listener&>(*this));
+  }
+  virtual ~spawned_base() = default;
+
+  [[nodiscard]] virtual bool start(listener& told) noexcept = 0;
+  [[nodiscard]] virtual outcome how_it_ended() const noexcept = 0;
+  [[nodiscard]] bool was_started() const noexcept { return started_; }
+
+ private:
+  void end() noexcept {
+    done_ = true;
+    unlink();  // from its owner's list
+    owner_->ended(*this);
+    waiting_.for_each([this](waiting& w) {
+      w.unlink();
+      w.line->leave();
+      line.loop().complete(w);
+    });
+    if (refs_ == 1) {
+      line.loop().push(*this);  // the coroutine is still on the stack, so it is let go a turn later
+    } else {
+      --refs_;
+    }
+  }
+
+  /// Told through the ready queue to start, then about the end, and, if there is no handle by then,
+  /// through the queue once more to let go.
+  static void step(listener& self) noexcept {
+    auto& s = static_cast<spawned_base&>(self);
+    if (s.done_) {
+      s.release();
+    } else if (s.started_ || !s.owner_->wants(s)) {
+      s.end();
+    } else {
+      s.started_ = true;
+      const loop_base::running_in now(s.line.loop(), s.line);
+      if (!s.start(s)) s.end();
+    }
+  }
+
+  std::string name_;
+  spawner* owner_ = nullptr;
+  context_holder context_;
+  intrusive_list<waiting> waiting_;
+  unsigned refs_ = 2;  // the owner's and the handle's
+  bool started_ = false;
+  bool done_ = false;
+  bool taken_ = false;
+};
+
+template <typename T>
+class spawned : public spawned_base {
+ public:
+  spawned(task<T>&& t, std::string_view name) : spawned_base(name), state_(std::move(t)) {}
+
+  /// Gives the value away. For those who have called take_once.
+  T take() {
+    check();
+    return state_.take();
+  }
+  /// The value, where it is.
+  std::add_lvalue_reference_t<T> value() {
+    check();
+    return state_.value();
+  }
+  [[nodiscard]] std::exception_ptr error() const noexcept override {
+    return how() == outcome::error ? state_.error() : nullptr;
+  }
+
+  static void* operator new(std::size_t size) { return allocate_frame(size); }
+  static void operator delete(void* block, std::size_t size) noexcept { free_frame(block, size); }
+
+ private:
+  void check() const {
+    if (!was_started()) throw operation_canceled();
+  }
+  [[nodiscard]] bool start(listener& told) noexcept override { return state_.start(line, told); }
+  [[nodiscard]] outcome how_it_ended() const noexcept override { return state_.how(); }
+
+  task_state<T> state_;
+};
+
+/// What the callable and its arguments are kept in: before the task, so they outlive it.
+template <typename F, typename... Args>
+struct kept_call {
+  F f;
+  std::tuple<Args...> args;
+  template <typename... First>
+  auto call(First&... first) {
+    return std::apply(
+        [&](Args&... each) { return std::invoke(f, first..., std::move(each)...); }, args);
+  }
+};
+
+template <typename T, typename F, typename... Args>
+class spawned_call final : private kept_call<F, Args...>, public spawned<T> {
+ public:
+  spawned_call(std::string_view name, F&& callable, Args&&... args)
+      : kept_call<F, Args...>{std::move(callable), {std::move(args)...}},
+        spawned<T>(this->call(), name) {}
+
+  using spawned<T>::operator new;
+  using spawned<T>::operator delete;
+};
+
+/// T, for a callable that gives a task<T>.
+template <typename T>
+struct task_value_impl {};
+template <typename T>
+struct task_value_impl<task<T>> {
+  using type = T;
+};
+template <typename F, typename... Args>
+using task_value = typename task_value_impl<std::invoke_result_t<F&, Args...>>::type;
+
+/// Waiting for the end of a spawned task. Consumes nothing; canceled, the task goes on.
+class spawned_wait : public leaf, public spawned_base::waiting {
+ public:
+  explicit spawned_wait(spawned_base& s) noexcept : leaf{&spawned_wait::cancel_wait}, spawned_(s) {
+    s.add_ref();
+  }
+  spawned_wait(const spawned_wait&) = delete;
+  spawned_wait& operator=(const spawned_wait&) = delete;
+  ~spawned_wait() { spawned_.release(); }
+
+  [[nodiscard]] bool start(scope& parent, continuation told) noexcept {
+    this->line = &parent;
+    waiter = told;
+    if (parent.canceled()) [[unlikely]] {
+      canceled_ = true;
+      parent.refuse(*this);
+      return true;
+    }
+    if (spawned_.done()) return parent.loop().ready_at_once(*this);
+    parent.enter(*this);
+    spawned_.wait(*this);
+    return true;
+  }
+  [[nodiscard]] bool canceled() const noexcept { return canceled_; }
+
+ private:
+  static void cancel_wait(leaf& self) noexcept {
+    auto& w = static_cast<spawned_wait&>(self);
+    w.unlink();
+    w.canceled_ = true;
+    w.line->leave();
+    w.line->loop().push(w);
+  }
+
+  spawned_base& spawned_;
+  bool canceled_ = false;
+};
+
+}  // namespace detail
+}  // namespace rondo
