@@ -5,6 +5,7 @@
 // core/task.hpp, compose/when_all.hpp, net/tcp.hpp; and follow one read to the kernel and back through
 // net/tcp.hpp, io/ops/net.hpp, io/operation.hpp, loop/ring.hpp and loop/engine.hpp.
 
+#include <rondo/compose/as_completed.hpp>
 #include <rondo/compose/as_result.hpp>
 #include <rondo/compose/cancellation.hpp>
 #include <rondo/compose/finally.hpp>
@@ -30,7 +31,9 @@
 #include <rondo/net/endpoint.hpp>
 #include <rondo/net/resolve.hpp>
 #include <rondo/net/tcp.hpp>
+#include <rondo/threads/oneshot.hpp>
 #include <rondo/threads/to_thread.hpp>
+#include <rondo/threads/with_stop_token.hpp>
 #include <rondo/time/interval.hpp>
 #include <rondo/time/sleep.hpp>
 #include <rondo/time/timeout.hpp>

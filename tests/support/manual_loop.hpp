@@ -27,19 +27,25 @@ class manual_loop : public detail::loop_base {
   class root : detail::listener {
    public:
     root(manual_loop& loop, A&& awaitable)
-        : listener{[](listener& self) noexcept { static_cast<root&>(self).done_ = true; }},
+        : listener{&root::ended},
           loop_(loop),
           line(loop),
           state_(std::forward<A>(awaitable)) {}
     void start() {
       loop_.measure_stack();
-      done_ = !state_.start(line, static_cast<listener&>(*this));
+      const running_in now(loop_, line);
+      done_ = !state_.start(line, static_cast<listener&>(*this)) &&
+              !(loop_.any_orphans() && loop_.defer_end(line, *this));
       loop_.settle();
     }
     bool done() const { return done_; }
     decltype(auto) take() { return state_.take(); }
 
    private:
+    static void ended(listener& self) noexcept {
+      auto& r = static_cast<root&>(self);
+      r.done_ = !(r.loop_.any_orphans() && r.loop_.defer_end(r.line, r));
+    }
     manual_loop& loop_;
     bool done_ = false;
 

@@ -73,6 +73,8 @@ struct branch : child_base {
  private:
   static void ended(listener& self) noexcept {
     auto& c = static_cast<branch&>(self);
+    loop_base& loop = c.line.loop();
+    if (loop.any_orphans() && loop.defer_end(c.line, c)) [[unlikely]] return;
     auto& group = static_cast<Group&>(*c.owner);
     group.child_ended(c, c.state.how());
     group.one_less();
@@ -124,9 +126,12 @@ class combinator : public leaf, public ready_node, public listener {
   [[nodiscard]] bool start_child(Child& c) noexcept {
     c.owner = this;
     c.line.open(*line_);
-    if (!c.state.start(c.line, static_cast<listener&>(c))) return false;
+    loop_base& loop = line_->loop();
+    if (!c.state.start(c.line, static_cast<listener&>(c))) {
+      if (!loop.any_orphans() || !loop.defer_end(c.line, c)) [[likely]] return false;
+    }
     ++pending_;
-    line_->loop().settle();
+    loop.settle();
     return true;
   }
 

@@ -117,6 +117,8 @@ class lanes_state : public combinator {
 
     static void child_ended(listener& self) noexcept {
       auto& l = static_cast<lane&>(self);
+      loop_base& loop = l.line.loop();
+      if (loop.any_orphans() && loop.defer_end(l.line, l)) return;
       l.all().child_ended(l);
     }
     struct resumer : listener {
@@ -185,8 +187,10 @@ class lanes_state : public combinator {
   void run(lane& l) noexcept {
     while (!failing_ && pull(l)) {
       l.line.open(line());
-      const bool sleeps = l.state->start(l.line, static_cast<listener&>(l));
-      line().loop().settle();
+      loop_base& loop = line().loop();
+      const bool sleeps = l.state->start(l.line, static_cast<listener&>(l)) ||
+                          (loop.any_orphans() && loop.defer_end(l.line, l));
+      loop.settle();
       if (sleeps) return;
       keep(l);
     }

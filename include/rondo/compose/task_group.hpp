@@ -164,7 +164,7 @@ class task_group : detail::combinator, detail::spawner {
   template <typename T>
   child<T> adopt(detail::spawned<T>& s) {
     s.line.open(line());
-    s.take_context(line().loop().running().context());
+    s.take_context(detail::current_context());
     if (failing_) s.line.cancel();
     ++size_;
     one_more();

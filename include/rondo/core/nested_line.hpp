@@ -33,13 +33,13 @@ class nested_line : public leaf, public listener, public ready_node {
     waiter = told;
     outer.enter(*this);
     if (child.start(inner_, static_cast<listener&>(*this))) return true;
-    outer.leave();
+    leave();
     return false;
   }
 
   /// The child has ended, later.
   void end() noexcept {
-    outer_->leave();
+    leave();
     outer_->loop().complete(*this);
   }
 
@@ -53,6 +53,11 @@ class nested_line : public leaf, public listener, public ready_node {
   scope inner_;
 
  private:
+  void leave() noexcept {
+    outer_->leave();
+    if (outer_->loop().any_orphans()) outer_->loop().rehome_orphans(inner_, *outer_);
+  }
+
   scope* outer_ = nullptr;
 };
 

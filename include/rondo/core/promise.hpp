@@ -105,12 +105,12 @@ class promise_base {
 
 /// Every coroutine that waits in the ready queue is rondo's, and its promise begins where promise_base
 /// does: behind the two words that each frame begins with, because none is aligned further than they are.
-inline context_node* running_code::context() const noexcept {
+inline scope* running_code::line() const noexcept {
   if (word_ == 0) return nullptr;
-  if ((word_ & line_bit) != 0) return reinterpret_cast<const scope*>(word_ & ~line_bit)->context();
+  if ((word_ & line_bit) != 0) return reinterpret_cast<scope*>(word_ & ~line_bit);
   const auto coroutine =
       std::coroutine_handle<promise_base>::from_address(reinterpret_cast<void*>(word_));
-  return coroutine.promise().line().context();
+  return &coroutine.promise().line();
 }
 
 /// The place for a result: a value or an exception, told apart by the bits of promise_base.

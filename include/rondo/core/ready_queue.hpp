@@ -32,6 +32,7 @@
 
 #include <rondo/config.hpp>
 #include <rondo/core/continuation.hpp>
+#include <rondo/detail/intrusive_list.hpp>
 #include <rondo/detail/stack.hpp>
 
 namespace rondo {
@@ -48,6 +49,12 @@ struct ready_node {
 
 class loop_base;
 class scope;
+
+/// Something that has children and was dropped while they run; see compose/as_completed.hpp.
+struct orphan : list_hook {
+  scope* left_by = nullptr;  // whose end waits for it
+  listener* told = nullptr;  // notified then
+};
 struct context_node;  // core/context.hpp
 
 /// Who runs: a coroutine, or something that a line has just started, or nobody. One word, written each
@@ -60,7 +67,7 @@ class running_code {
   explicit running_code(scope& line) noexcept
       : word_(reinterpret_cast<std::uintptr_t>(&line) | line_bit) {}
 
-  [[nodiscard]] context_node* context() const noexcept;  // core/promise.hpp
+  [[nodiscard]] scope* line() const noexcept;  // core/promise.hpp; null: nobody runs
 
  private:
   static constexpr std::uintptr_t line_bit = 1;
@@ -162,6 +169,17 @@ class loop_base {
     running_code before_;
   };
 
+  /// Keeps what was dropped while its children run, for the line that runs now: that line does not count
+  /// as ended before it.
+  void leave_behind(orphan& o) noexcept;
+  [[nodiscard]] bool any_orphans() const noexcept { return !orphans_.empty(); }
+  /// By a line that ends: true if it has left something behind. `told` is notified again when that has
+  /// ended.
+  [[nodiscard]] bool defer_end(scope& line, listener& told) noexcept;
+  /// By a line inside another that ends: what it has left behind is the other's.
+  void rehome_orphans(scope& inner, scope& outer) noexcept;
+  void orphan_ended(orphan& o) noexcept;
+
   /// Reports an error that nobody awaits.
   void report(unhandled_error&& error) noexcept {
     if (report_ != nullptr) report_(*this, std::move(error));
@@ -202,6 +220,7 @@ class loop_base {
   ready_node* tail_ = nullptr;  // the last one, while there is a first one
   std::coroutine_handle<> bounced_;
   running_code running_;
+  intrusive_list<orphan> orphans_;
   scope** canceling_ = nullptr;  // where the list of scope::cancel ends, while one is at work
   std::uintptr_t deepest_ = 0;
   unsigned share_ = 0;  // how many run_ready may still tell

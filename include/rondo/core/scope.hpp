@@ -116,4 +116,33 @@ class scope {
   bool canceled_;
 };
 
+// What a line leaves behind.
+
+inline void loop_base::leave_behind(orphan& o) noexcept {
+  o.left_by = running_.line();
+  orphans_.push_back(o);
+}
+
+inline bool loop_base::defer_end(scope& line, listener& told) noexcept {
+  bool found = false;
+  orphans_.for_each([&](orphan& o) {
+    if (found || o.left_by != &line) return;
+    o.told = &told;
+    found = true;
+  });
+  return found;
+}
+
+inline void loop_base::rehome_orphans(scope& inner, scope& outer) noexcept {
+  orphans_.for_each([&](orphan& o) {
+    if (o.left_by == &inner) o.left_by = &outer;
+  });
+}
+
+inline void loop_base::orphan_ended(orphan& o) noexcept {
+  o.unlink();
+  if (o.told == nullptr || defer_end(*o.left_by, *o.told)) return;
+  o.told->notify(*o.told);
+}
+
 }  // namespace rondo::detail

@@ -111,6 +111,7 @@ class spawned_base : public list_hook, public listener, public ready_node {
 
  private:
   void end() noexcept {
+    if (line.loop().any_orphans() && line.loop().defer_end(line, *this)) return;
     done_ = true;
     unlink();  // from its owner's list
     owner_->ended(*this);

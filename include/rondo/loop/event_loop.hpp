@@ -134,7 +134,7 @@ class event_loop : public detail::engine {
   join_handle<T> adopt(detail::spawned<T>& s) {
     s.line.open(*this);
     if (finishing_) s.line.cancel();
-    if (detail::running_loop == this) s.take_context(running().context());
+    if (detail::running_loop == this) s.take_context(detail::current_context());
     own(s);
     return join_handle<T>(s);
   }
@@ -237,7 +237,8 @@ class event_loop::root_line : detail::listener {
 
   void start() noexcept {
     const detail::loop_base::running_in now(line.loop(), line);
-    done_ = !state_.start(line, static_cast<listener&>(*this));
+    done_ = !state_.start(line, static_cast<listener&>(*this)) &&
+            !(line.loop().any_orphans() && line.loop().defer_end(line, *this));
     line.loop().settle();
   }
   [[nodiscard]] bool done() const noexcept { return done_; }
@@ -246,6 +247,7 @@ class event_loop::root_line : detail::listener {
  private:
   static void ended(listener& self) noexcept {
     auto& root = static_cast<root_line&>(self);
+    if (root.line.loop().any_orphans() && root.line.loop().defer_end(root.line, root)) return;
     root.done_ = true;
     root.line.loop().end_turn();  // what else is ready is canceled before it runs
   }
@@ -358,7 +360,7 @@ inline bool event_loop::run_once(std::chrono::nanoseconds timeout) {
 inline void event_loop::finish() noexcept {
   finishing_ = true;
   cancel_owned();
-  while (owns_tasks()) turn(never);
+  while (owns_tasks() || any_orphans()) turn(never);
   cancel_everything_in_flight();
   while (kernel_holds_something() || has_ready()) turn(never);
   finishing_ = false;

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// as_completed: the elements of a range at once, and how each of them ended, in the order in which they end.
+//
+//     co_await for_each_completed(std::move(downloads), [](completed<page>& c) -> task<> {
+//       if (c.result) co_await store(c.index, *c.result);
+//     });
+//
+//     auto stream = as_completed(std::move(downloads));         // the same by hand
+//     while (auto c = co_await stream.next()) ...
+//     co_await stream.close();
+//
+// for_each_completed is the safe form: it waits for everybody in any case. A stream that is dropped, by
+// an exception for instance, can only cancel its children: they are waited for when the task group child,
+// combinator child, spawned task or root that dropped it ends. Until then they run, so they may use only
+// what outlives that.
+
+#include <algorithm>
+#include <cstddef>
+#include <exception>
+#include <iterator>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+#include <rondo/compose/as_result.hpp>
+#include <rondo/compose/group.hpp>
+#include <rondo/compose/lanes.hpp>
+#include <rondo/core/context.hpp>
+#include <rondo/core/task.hpp>
+
+namespace rondo {
+
+/// How one element of a range ended.
+template <typename T>
+struct completed {
+  std::size_t index;  // in the range
+  rondo::result<T> result;
+};
+
+namespace detail {
+template <typename R>
+class completion_block;
+template <typename R>
+class next_completed;
+template <typename R>
+class close_completed;
+
+struct completion_closer {
+  template <typename Block>
+  void operator()(Block* block) const noexcept {
+    block->drop();
+  }
+};
+template <typename R>
+using completion_handle = std::unique_ptr<completion_block<R>, completion_closer>;
+}  // namespace detail
+
+/// Starts nothing before the first `next`.
+/// Thread: the loop's. One `next` at a time.
+template <typename R>
+class [[nodiscard("a stream does nothing until next() is awaited")]] completion_stream {
+ public:
+  template <typename State>
+  class [[nodiscard("it does nothing until it is awaited")]] step : public detail::only_in_rondo {
+   public:
+    using state_type = State;
+
+   private:
+    friend completion_stream;
+    friend State;
+    explicit step(detail::completion_block<R>& block) noexcept : block_(&block) {}
+    detail::completion_block<R>* block_;
+  };
+
+  completion_stream(R&& range, std::size_t limit)
+      : block_(new detail::completion_block<R>(std::forward<R>(range), limit)) {}
+
+  /// Waits until another one has ended. Gives: an optional completed, empty when all have been given.
+  /// Throws: what the range throws. Canceled: nothing is lost; it may be called again.
+  [[nodiscard]] auto next() & { return step<detail::next_completed<R>>(*block_); }
+
+  /// Cancels those that still run and waits for their end, whether the task is canceled or not.
+  [[nodiscard]] auto close() & { return step<detail::close_completed<R>>(*block_); }
+
+ private:
+  detail::completion_handle<R> block_;
+};
+
+/// Runs every element of a range at once, or at most `limit` at a time: the next one is started when an
+/// end was taken.
+template <detail::awaitable_range R>
+[[nodiscard]] auto as_completed(R&& range) {
+  return completion_stream<R>(std::forward<R>(range), std::numeric_limits<std::size_t>::max());
+}
+template <detail::awaitable_range R>
+[[nodiscard]] auto as_completed(R&& range, max_concurrency limit) {
+  if (limit.value == 0) throw std::invalid_argument("max_concurrency{0} would never end");
+  return completion_stream<R>(std::forward<R>(range), limit.value);
+}
+
+namespace detail {
+template <typename R, typename F>
+task<> each_completed(completion_stream<R> stream, F f);
+}
+
+/// Calls `f(completed<T>&)`, a plain function or one that gives a task, for each end, one at a time.
+///
+/// Completes when: all have ended, and f has seen each.
+/// Throws: what f throws, after the rest was canceled and has ended; what the range throws.
+/// Canceled: cancels and waits for all.
+template <detail::awaitable_range R, typename F>
+[[nodiscard]] task<> for_each_completed(R&& range, F f) {
+  return detail::each_completed<R, F>(as_completed(std::forward<R>(range)), std::move(f));
+}
+template <detail::awaitable_range R, typename F>
+[[nodiscard]] task<> for_each_completed(R&& range, F f, max_concurrency limit) {
+  return detail::each_completed<R, F>(as_completed(std::forward<R>(range), limit), std::move(f));
+}
+
+template <detail::kept_range R>
+void as_completed(R&&, auto...) {
+  detail::must_be_given_away<R>();
+}
+template <detail::kept_range R>
+void for_each_completed(R&&, auto...) {
+  detail::must_be_given_away<R>();
+}
+
+// Implementation
+
+namespace detail {
+
+/// The range, and a lane for each child that may run at once. It lives until its children have ended, with
+/// or without its stream.
+template <typename R>
+class completion_block : listener, ready_node, public orphan {
+  using element = element_of<R>;
+  using state_type = state_for<element>;
+
+  struct lane : listener, list_hook {
+    explicit lane(completion_block& b) noexcept : listener{&lane::ended}, block(b) {}
+    static void ended(listener& self) noexcept {
+      auto& l = static_cast<lane&>(self);
+      if (l.line.loop().any_orphans() && l.line.loop().defer_end(l.line, l)) return;
+      l.block.ended(l);
+    }
+    completion_block& block;
+    scope line;
+    std::optional<state_type> state;
+    std::size_t index = 0;
+  };
+
+ public:
+  using value_type = completed<await_result_t<element>>;
+
+  completion_block(R&& range, std::size_t limit)
+      : listener{&completion_block::let_go},
+        range_(std::forward<R>(range)),
+        next_(std::begin(range_)),
+        lanes_(lanes_needed(range_, limit)) {
+    waiter = continuation(static_cast<listener&>(*this));
+    while (!lanes_.full()) lanes_.emplace_back(*this);
+  }
+
+  /// Starts the first elements, if nothing was started yet, in lines of their own.
+  void begin(scope& line) noexcept {
+    if (loop_ != nullptr) return;
+    loop_ = &line.loop();
+    context_ = context_holder::share(line.context());
+    for (lane& l : lanes_) pull(l);
+  }
+
+  [[nodiscard]] bool has_something() const noexcept {
+    return !ended_.empty() || running_ == 0 || error_;
+  }
+  [[nodiscard]] bool runs() const noexcept { return running_ != 0; }
+
+  /// Takes the first end, and lets its lane go on.
+  std::optional<value_type> take() {
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+    if (ended_.empty()) return std::nullopt;
+    lane& l = ended_.pop_front();
+    std::optional<value_type> end(value_type{l.index, take_result(*l.state)});
+    l.state.reset();
+    pull(l);
+    return end;
+  }
+
+  /// No more elements, and those that run are canceled.
+  void cancel() noexcept {
+    exhausted_ = true;
+    for (lane& l : lanes_) {
+      if (l.state) l.line.cancel();
+    }
+  }
+  /// What nobody will take any more.
+  void discard() noexcept {
+    while (!ended_.empty()) {
+      lane& l = ended_.pop_front();
+      if (l.state->how() == outcome::error) {
+        loop_->report({unhandled_error::kind::suppressed, {}, take_result(*l.state).exception(), {}});
+      }
+      l.state.reset();
+    }
+  }
+
+  /// Whoever waits for an end, or for the end of all.
+  struct waiting {
+    void (*notify)(waiting&) noexcept;
+  };
+  void wait(waiting& w) noexcept { waiting_ = &w; }
+  void stop_waiting() noexcept { waiting_ = nullptr; }
+
+  /// The stream is gone.
+  void drop() noexcept {
+    if (running_ == 0) {
+      discard();
+      delete this;
+      return;
+    }
+    dropped_ = true;
+    cancel();
+    loop_->leave_behind(*this);
+  }
+
+ private:
+  ~completion_block() = default;
+
+  static std::size_t lanes_needed(std::remove_reference_t<R>& range, std::size_t limit) {
+    if constexpr (std::ranges::sized_range<R>) {
+      return std::min<std::size_t>(limit, std::ranges::size(range));
+    } else if constexpr (std::ranges::forward_range<R>) {
+      std::size_t n = 0;
+      for (auto it = std::begin(range); n < limit && it != std::end(range); ++it) ++n;
+      return n;
+    } else {
+      if (limit != std::numeric_limits<std::size_t>::max()) return limit;
+      throw std::invalid_argument(
+          "as_completed needs to know how many there are: collect them in a vector, or give "
+          "max_concurrency");
+    }
+  }
+
+  /// Starts the next element, if there is one, in this lane.
+  void pull(lane& l) noexcept {
+    try {
+      if (exhausted_ || next_ == std::end(range_)) return;
+      l.state.emplace(static_cast<element>(*next_));
+      l.index = pulled_++;
+      ++next_;
+    } catch (...) {
+      l.state.reset();
+      error_ = std::current_exception();
+      exhausted_ = true;
+      return;
+    }
+    l.line.open(*loop_);
+    l.line.set_context(context_.get());
+    const loop_base::running_in now(*loop_, l.line);
+    ++running_;
+    if (!l.state->start(l.line, static_cast<listener&>(l))) l.notify(l);
+    loop_->settle();
+  }
+
+  void ended(lane& l) noexcept {
+    --running_;
+    ended_.push_back(l);
+    if (dropped_) {
+      if (running_ == 0) loop_->push(*this);  // the last one's code is still on the stack
+    } else if (waiting_ != nullptr) {
+      waiting& w = *std::exchange(waiting_, nullptr);
+      w.notify(w);
+    }
+  }
+  static void let_go(listener& self) noexcept {
+    auto& block = static_cast<completion_block&>(self);
+    block.discard();
+    loop_base& loop = *block.loop_;
+    loop.orphan_ended(block);
+    delete &block;
+  }
+
+  R range_;
+  std::ranges::iterator_t<std::remove_reference_t<R>> next_;
+  slots<lane> lanes_;
+  intrusive_list<lane> ended_;  // and nobody has taken them
+  loop_base* loop_ = nullptr;   // null: nothing was started yet
+  context_holder context_;
+  waiting* waiting_ = nullptr;
+  std::exception_ptr error_;    // of the range
+  std::size_t running_ = 0;
+  std::size_t pulled_ = 0;
+  bool exhausted_ = false;
+  bool dropped_ = false;
+};
+
+template <typename R>
+class next_completed : leaf, ready_node, completion_block<R>::waiting {
+ public:
+  using waiting = typename completion_block<R>::waiting;
+
+  explicit next_completed(
+      typename completion_stream<R>::template step<next_completed<R>>&& s) noexcept
+      : leaf{&next_completed::cancel_it}, waiting{&next_completed::something}, block_(*s.block_) {}
+
+  [[nodiscard]] bool start(scope& line, continuation told) noexcept {
+    line_ = &line;
+    waiter = told;
+    if (line.canceled()) [[unlikely]] {
+      canceled_ = true;
+      line.refuse(*this);
+      return true;
+    }
+    block_.begin(line);
+    if (block_.has_something()) return line.loop().ready_at_once(*this);
+    line.enter(*this);
+    block_.wait(*this);
+    return true;
+  }
+  [[nodiscard]] outcome how() const noexcept {
+    return canceled_ ? outcome::canceled : outcome::value;
+  }
+  std::optional<typename completion_block<R>::value_type> take() {
+    if (canceled_) throw operation_canceled();
+    return block_.take();
+  }
+
+ private:
+  static void something(waiting& self) noexcept {
+    auto& n = static_cast<next_completed&>(self);
+    n.line_->leave();
+    n.line_->loop().complete(n);
+  }
+  static void cancel_it(leaf& self) noexcept {
+    auto& n = static_cast<next_completed&>(self);
+    n.block_.stop_waiting();
+    n.canceled_ = true;
+    n.line_->leave();
+    n.line_->loop().push(n);
+  }
+
+  completion_block<R>& block_;
+  scope* line_ = nullptr;
+  bool canceled_ = false;
+};
+
+/// Releases something, so a cancellation does not reach it.
+template <typename R>
+class close_completed : leaf, ready_node, completion_block<R>::waiting {
+ public:
+  using waiting = typename completion_block<R>::waiting;
+
+  explicit close_completed(
+      typename completion_stream<R>::template step<close_completed<R>>&& s) noexcept
+      : leaf{[](leaf&) noexcept {}}, waiting{&close_completed::one_ended}, block_(*s.block_) {}
+
+  [[nodiscard]] bool start(scope& line, continuation told) noexcept {
+    line_ = &line;
+    waiter = told;
+    block_.cancel();
+    if (!block_.runs()) return false;
+    line.enter(*this);
+    block_.wait(*this);
+    return true;
+  }
+  [[nodiscard]] outcome how() const noexcept { return outcome::value; }
+  void take() noexcept { block_.discard(); }
+
+ private:
+  static void one_ended(waiting& self) noexcept {
+    auto& c = static_cast<close_completed&>(self);
+    if (c.block_.runs()) return c.block_.wait(c);
+    c.line_->leave();
+    c.line_->loop().complete(c);
+  }
+
+  completion_block<R>& block_;
+  scope* line_ = nullptr;
+};
+
+template <typename R, typename F>
+task<> each_completed(completion_stream<R> stream, F f) {
+  std::exception_ptr failure;
+  try {
+    for (;;) {
+      auto end = co_await stream.next();
+      if (!end) break;
+      if constexpr (awaitable<decltype(f(*end))>) {
+        co_await f(*end);
+      } else {
+        f(*end);
+      }
+    }
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  co_await stream.close();
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace detail
+}  // namespace rondo

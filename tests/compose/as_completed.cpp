@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <rondo/compose/as_completed.hpp>
+
+#include <ranges>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <rondo/compose/cancellation.hpp>
+#include <rondo/compose/shield.hpp>
+#include <rondo/compose/when_all.hpp>
+
+#include "compose/children.hpp"
+#include "support/helpers.hpp"
+
+using rondo::as_completed;
+using rondo::completed;
+using rondo::for_each_completed;
+using rondo::max_concurrency;
+using rondo::operation_canceled;
+using rondo::task;
+using rondo::unhandled_error;
+using namespace rondo::test;
+
+namespace {
+
+std::vector<task<int>> steps(std::string& log, gate& a, gate& b, gate& c) {
+  std::vector<task<int>> all;
+  all.push_back(step(log, 'a', a));
+  all.push_back(step(log, 'b', b));
+  all.push_back(step(log, 'c', c));
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("as_completed gives each end as it comes, with its place in the range") {
+  manual_loop loop;
+  gate a;
+  gate b;
+  gate c;
+  std::string log;
+  std::string order;
+  const auto body = [&]() -> task<> {
+    auto stream = as_completed(steps(log, a, b, c));
+    CHECK(log.empty());
+    while (auto end = co_await stream.next()) {
+      order += static_cast<char>('0' + end->index);
+      order += static_cast<char>(*end->result);
+    }
+    const auto after = co_await stream.next();
+    CHECK(!after);
+  };
+  auto work = body();
+  manual_loop::root root(loop, std::move(work));
+  root.start();
+  loop.run_until_idle();
+  CHECK(log == "abc");
+  b.open();
+  loop.run_until_idle();
+  c.open();
+  a.open();
+  loop.run_until_idle();
+  REQUIRE(root.done());
+  root.take();
+  CHECK(order == "1b2c0a");
+}
+
+TASK_TEST("errors are results, and end nobody else") {
+  std::vector<task<>> all;
+  all.push_back(fails(1));
+  all.push_back(nothing());
+  auto stream = as_completed(std::move(all));
+  auto first = co_await stream.next();
+  auto second = co_await stream.next();
+  REQUIRE(first);
+  REQUIRE(second);
+  CHECK_THROWS_AS(first->result.value(), oops);
+  CHECK(second->result.has_value());
+}
+
+TASK_TEST("an empty range is drained at once, and a limit of nobody is refused") {
+  auto stream = as_completed(std::vector<task<int>>());
+  const auto end = co_await stream.next();
+  CHECK(!end);
+  CHECK_THROWS_AS(as_completed(std::vector<task<int>>(), max_concurrency{0}), std::invalid_argument);
+}
+
+TEST_CASE("with a limit, the next element is pulled when an end was taken") {
+  manual_loop loop;
+  int pulled = 0;
+  int most = 0;
+  int running = 0;
+  const auto work = [](int n, int& now, int& peak) -> task<int> {
+    peak = std::max(peak, ++now);
+    co_await rondo::checkpoint();
+    --now;
+    co_return n;
+  };
+  const auto body = [&]() -> task<int> {
+    int sum = 0;
+    auto stream = as_completed(std::views::iota(0, 20) | std::views::transform([&](int n) {
+                                 ++pulled;
+                                 return work(n, running, most);
+                               }),
+                               max_concurrency{3});
+    while (auto end = co_await stream.next()) sum += *end->result;
+    co_return sum;
+  };
+  auto root = body();
+  const int sum = loop.run(std::move(root));
+  CHECK(sum == 190);
+  CHECK(pulled == 20);
+  CHECK(most == 3);
+}
+
+TEST_CASE("a canceled next loses nothing, and the stream goes on") {
+  manual_loop loop;
+  gate a;
+  gate b;
+  gate c;
+  gate stop;
+  std::string log;
+  const auto body = [&]() -> task<int> {
+    auto stream = as_completed(steps(log, a, b, c));
+    const auto race = [&]() -> task<> {
+      static_cast<void>(co_await stream.next());
+    };
+    const auto fail = [&]() -> task<> {
+      co_await stop.wait();
+      throw oops(1);
+    };
+    try {
+      co_await rondo::when_all(race(), fail());
+    } catch (const oops&) {
+    }
+    int ends = 0;
+    while (auto end = co_await stream.next()) ++ends;
+    co_return ends;
+  };
+  auto work = body();
+  manual_loop::root root(loop, std::move(work));
+  root.start();
+  loop.run_until_idle();
+  stop.open();
+  loop.run_until_idle();
+  CHECK(a.waiting() == 1);
+  a.open();
+  b.open();
+  c.open();
+  loop.run_until_idle();
+  REQUIRE(root.done());
+  CHECK(root.take() == 3);
+}
+
+TEST_CASE("close cancels those that run and waits for them, in a canceled task as well") {
+  manual_loop loop;
+  gate never;
+  gate slow;
+  std::string log;
+  const auto ends_slowly = [&]() -> task<int> {
+    try {
+      co_await never.wait();
+    } catch (const operation_canceled&) {
+      log += 'c';
+    }
+    co_await rondo::shield(slow.wait());
+    log += 'e';
+    co_return 1;
+  };
+  const auto body = [&]() -> task<> {
+    std::vector<task<int>> all;
+    all.push_back(ends_slowly());
+    auto stream = as_completed(std::move(all));
+    try {
+      static_cast<void>(co_await stream.next());
+    } catch (const operation_canceled&) {
+      log += 'b';
+    }
+    co_await stream.close();
+    log += '.';
+  };
+  auto work = body();
+  manual_loop::root root(loop, std::move(work));
+  root.start();
+  loop.run_until_idle();
+  root.line.cancel();
+  loop.run_until_idle();
+  CHECK(!root.done());
+  slow.open();
+  loop.run_until_idle();
+  REQUIRE(root.done());
+  root.take();
+  CHECK(log == "bce.");
+}
+
+TEST_CASE("the line that dropped a stream does not end before the stream's children") {
+  manual_loop loop;
+  gate never;
+  gate slow;
+  std::string log;
+  const auto ends_slowly = [&]() -> task<int> {
+    try {
+      co_await never.wait();
+    } catch (const operation_canceled&) {
+      log += 'c';
+    }
+    co_await rondo::shield(slow.wait());
+    log += 'e';
+    co_return 1;
+  };
+  const auto drops = [&]() -> task<> {
+    std::vector<task<int>> all;
+    all.push_back(ends_slowly());
+    auto stream = as_completed(std::move(all));
+    static_cast<void>(co_await rondo::as_result(rondo::when_all(stream.next(), fails(1))));
+    log += 'd';
+  };
+  const auto body = [&]() -> task<> {
+    co_await rondo::when_all(drops(), nothing());
+    log += '.';
+  };
+  auto work = body();
+  manual_loop::root root(loop, std::move(work));
+  root.start();
+  loop.run_until_idle();
+  CHECK(log == "dc");
+  slow.open();
+  loop.run_until_idle();
+  REQUIRE(root.done());
+  root.take();
+  CHECK(log == "dce.");
+  CHECK(!loop.any_orphans());
+}
+
+TASK_TEST("a stream that was never asked starts nothing") {
+  std::string log;
+  gate g;
+  {
+    const auto stream = as_completed(steps(log, g, g, g));
+  }
+  CHECK(log.empty());
+  co_return;
+}
+
+TASK_TEST("for_each_completed shows each end to a function, or to a task, one at a time") {
+  int sum = 0;
+  int at_once = 0;
+  std::vector<task<int>> first;
+  std::vector<task<int>> second;
+  for (int i = 0; i < 5; ++i) {
+    first.push_back(number(i));
+    second.push_back(number(i));
+  }
+  co_await for_each_completed(std::move(first), [&](completed<int>& c) { sum += *c.result; });
+  CHECK(sum == 10);
+  const auto add = [&](completed<int>& c) -> task<> {
+    CHECK(++at_once == 1);
+    co_await rondo::checkpoint();
+    --at_once;
+    sum += *c.result;
+  };
+  co_await for_each_completed(std::move(second), add, max_concurrency{2});
+  CHECK(sum == 20);
+}
+
+TEST_CASE("an error of the function cancels the rest, and is thrown when they have ended") {
+  manual_loop loop;
+  gate never;
+  std::string log;
+  std::vector<task<int>> all;
+  all.push_back(number(1));
+  all.push_back(step(log, 'a', never));
+  manual_loop::root root(loop, for_each_completed(std::move(all), [](completed<int>&) { throw oops(3); }));
+  root.start();
+  loop.run_until_idle();
+  REQUIRE(root.done());
+  CHECK(error_of(root) == 3);
+  CHECK(never.waiting() == 0);
+}
+
+TEST_CASE("what the range throws is thrown by next, and ends the range") {
+  manual_loop loop;
+  const auto body = [&]() -> task<int> {
+    auto stream = as_completed(std::views::iota(0, 5) | std::views::transform([](int n) {
+                                 if (n == 1) throw oops(n);
+                                 return number(n);
+                               }),
+                               max_concurrency{1});
+    const auto first = co_await stream.next();
+    CHECK(*first->result == 0);
+    int caught = 0;
+    try {
+      static_cast<void>(co_await stream.next());
+    } catch (const oops& e) {
+      caught = e.number;
+    }
+    const auto end = co_await stream.next();
+    CHECK(!end);
+    co_return caught;
+  };
+  auto work = body();
+  CHECK(loop.run(std::move(work)) == 1);
+}
