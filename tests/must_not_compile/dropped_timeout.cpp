@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // A with_timeout that is not awaited does not start what it surrounds: the compiler warns about it.
-// expect: with_timeout does nothing until it is awaited
+// expect: a timeout does nothing until it is awaited
 
 #include <chrono>
 #include <rondo/rondo.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // A when_all that is not awaited starts no child: the compiler warns about it.
-// expect: when_all does nothing until it is awaited
+// expect: a combinator does nothing until it is awaited
 
 #include <rondo/rondo.hpp>
 

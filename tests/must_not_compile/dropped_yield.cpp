@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // A yield that is not awaited lets nobody else run: the compiler warns about it.
-// expect: a yield does nothing until it is awaited
+// expect: a checkpoint does nothing until it is awaited
 
 #include <rondo/rondo.hpp>
 

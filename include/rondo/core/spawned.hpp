@@ -9,7 +9,6 @@
 //                `--------------^          an owner that is failing does not start it any more
 
 #include <exception>
-#include <functional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -192,7 +191,7 @@ struct kept_call {
   template <typename... First>
   auto call(First&... first) {
     return std::apply(
-        [&](Args&... each) { return std::invoke(f, first..., std::move(each)...); }, args);
+        [&](Args&... each) { return f(first..., std::move(each)...); }, args);
   }
 };
 
