@@ -424,7 +424,10 @@ LOOP_TEST("ten thousand tasks are spawned and joined, in reverse") {
 
 LOOP_TEST("a chain of tasks each of which waits for the one before ends, however long") {
   const auto after = [](join_handle<int> before) -> task<int> {
-    const int n = co_await before;
+    // An argument lives as long as what the task gave, and so would the whole chain: it would be
+    // destroyed by recursion.
+    join_handle<int> mine = std::move(before);
+    const int n = co_await mine;
     co_return n + 1;
   };
   auto last = spawn(giving(0));
