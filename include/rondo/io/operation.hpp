@@ -32,7 +32,8 @@
 //
 // From a number to an outcome, the first line that fits:
 //   result >= 0                               the value, also when it was canceled meanwhile
-//   ECANCELED or EINTR, scope was canceled    operation_canceled
+//   ECANCELED, EINTR or ERESTARTSYS, and
+//   the scope was canceled                    operation_canceled
 //   ECANCELED                                 errc::closed
 //   any other                                 std::system_error
 
@@ -192,7 +193,9 @@ class operation_state : in_flight, leaf, ready_node {
   }
 
   [[nodiscard]] bool was_canceled() const noexcept {
-    return (result_ == -ECANCELED || result_ == -EINTR) && line_->canceled();
+    constexpr int restart = 512;  // ERESTARTSYS: Linux lets it out of an open that waits for a FIFO
+    return (result_ == -ECANCELED || result_ == -EINTR || result_ == -restart) &&
+           line_->canceled();
   }
 
   [[noreturn, gnu::noinline, gnu::cold]] void raise() {
