@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <signal.h>
 
 #include <string>
 #include <vector>
@@ -233,6 +234,30 @@ LOOP_TEST("sendmsg to a peer that has gone is an error and no signal") {
   message.msg_iovlen = 1;
   const std::error_code code = co_await code_of(io::sendmsg(pair.a.native_handle(), &message));
   CHECK(code == std::errc::broken_pipe);
+}
+
+TEST_CASE("send and sendmsg raise no SIGPIPE, even where the loop does not ignore it") {
+  const int status = in_child([]() -> int {
+    ::signal(SIGPIPE, SIG_DFL);
+    const auto body = []() -> task<int> {
+      sockets pair;
+      pair.b = rondo::descriptor();
+      char byte = 'x';
+      iovec part{&byte, 1};
+      msghdr message{};
+      message.msg_iov = &part;
+      message.msg_iovlen = 1;
+      const int fd = pair.a.native_handle();
+      const std::error_code sent = co_await code_of(io::send(fd, "x"));
+      const std::error_code message_sent = co_await code_of(io::sendmsg(fd, &message));
+      const bool both = sent == std::errc::broken_pipe && message_sent == sent;
+      co_return both ? 7 : 8;
+    };
+    rondo::loop_options options;
+    options.ignore_sigpipe = false;
+    return rondo::run(body(), options);
+  });
+  CHECK(exited_with(status, 7));
 }
 
 // shutdown
