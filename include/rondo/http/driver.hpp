@@ -182,6 +182,7 @@ inline easy_handle driver::take_easy() noexcept {
 
 inline void driver::give_back(easy_handle easy) noexcept {
   if (spare_.size() == spare_.capacity()) return;
+  curl_easy_setopt(easy.get(), CURLOPT_COOKIEFILE, nullptr);  // reset would leak the list
   curl_easy_reset(easy.get());
   spare_.push_back(std::move(easy));
 }
