@@ -182,7 +182,8 @@ inline endpoint endpoint::from_native(const sockaddr* address, socklen_t length)
   std::memcpy(static_cast<void*>(&e.address_), address,
               length < sizeof e.address_ ? length : sizeof e.address_);
   if (family == AF_UNIX) {
-    e.unix_size_ = std::clamp<socklen_t>(length, offsetof(sockaddr_un, sun_path), sizeof e.address_);
+    e.unix_size_ =
+        std::clamp<socklen_t>(length, offsetof(sockaddr_un, sun_path), sizeof e.address_);
   }
   return e;
 }

@@ -230,8 +230,8 @@ LOOP_TEST("an openat that waits for the other end of a FIFO is canceled") {
   const std::string path = folder / "fifo";
   REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
   const auto before = rondo_test::open_descriptors();
-  // Without O_CREAT the kernel tries to open it without waiting, which a FIFO allows to readers. With
-  // it, a thread of the kernel opens it, and is told before it begins or while it waits.
+  // Without O_CREAT the kernel tries to open it without waiting, which a FIFO allows to readers.
+  // With it, a thread of the kernel opens it, and is told before it begins or while it waits.
   for (const auto delay : {0ms, 1ms, 30ms}) {
     auto opening = rondo::spawn(code_of(io::openat(AT_FDCWD, path, O_RDONLY | O_CREAT)));
     co_await round_trip();
