@@ -35,7 +35,7 @@ class manual_loop : public detail::loop_base {
       loop_.measure_stack();
       const running_in now(loop_, line);
       done_ = !state_.start(line, static_cast<listener&>(*this)) &&
-              !(loop_.any_orphans() && loop_.defer_end(line, *this));
+              !loop_.defer_end(line, *this);
       loop_.settle();
     }
     bool done() const { return done_; }
@@ -44,7 +44,7 @@ class manual_loop : public detail::loop_base {
    private:
     static void ended(listener& self) noexcept {
       auto& r = static_cast<root&>(self);
-      r.done_ = !(r.loop_.any_orphans() && r.loop_.defer_end(r.line, r));
+      r.done_ = !r.loop_.defer_end(r.line, r);
     }
     manual_loop& loop_;
     bool done_ = false;

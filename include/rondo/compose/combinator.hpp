@@ -74,7 +74,7 @@ struct branch : child_base {
   static void ended(listener& self) noexcept {
     auto& c = static_cast<branch&>(self);
     loop_base& loop = c.line.loop();
-    if (loop.any_orphans() && loop.defer_end(c.line, c)) [[unlikely]] return;
+    if (loop.defer_end(c.line, c)) [[unlikely]] return;
     auto& group = static_cast<Group&>(*c.owner);
     group.child_ended(c, c.state.how());
     group.one_less();
@@ -128,7 +128,7 @@ class combinator : public leaf, public ready_node, public listener {
     c.line.open(*line_);
     loop_base& loop = line_->loop();
     if (!c.state.start(c.line, static_cast<listener&>(c))) {
-      if (!loop.any_orphans() || !loop.defer_end(c.line, c)) [[likely]] return false;
+      if (!loop.defer_end(c.line, c)) [[likely]] return false;
     }
     ++pending_;
     loop.settle();

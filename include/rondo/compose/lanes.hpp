@@ -118,7 +118,7 @@ class lanes_state : public combinator {
     static void child_ended(listener& self) noexcept {
       auto& l = static_cast<lane&>(self);
       loop_base& loop = l.line.loop();
-      if (loop.any_orphans() && loop.defer_end(l.line, l)) return;
+      if (loop.defer_end(l.line, l)) return;
       l.all().child_ended(l);
     }
     struct resumer : listener {
@@ -189,7 +189,7 @@ class lanes_state : public combinator {
       l.line.open(line());
       loop_base& loop = line().loop();
       const bool sleeps = l.state->start(l.line, static_cast<listener&>(l)) ||
-                          (loop.any_orphans() && loop.defer_end(l.line, l));
+                          loop.defer_end(l.line, l);
       loop.settle();
       if (sleeps) return;
       keep(l);

@@ -101,7 +101,7 @@ class child : public detail::only_in_rondo {
 };
 
 /// Where a body's children live. Exists as long as the with_task_group that made it.
-class task_group : detail::combinator, detail::spawner {
+class task_group : detail::combinator, detail::spawner, public detail::spawns<task_group, child> {
  public:
   class [[nodiscard("join does nothing until it is awaited")]] join_description
       : public detail::only_in_rondo {
@@ -115,25 +115,8 @@ class task_group : detail::combinator, detail::spawner {
     task_group* group_;
   };
 
-  /// Starts a task on the next turn. In a group that is being canceled it starts canceled.
-  template <typename T>
-  child<T> spawn(task<T> t, spawn_options options = {}) {
-    return adopt(*new detail::spawned<T>(std::move(t), options.name));
-  }
-  /// The same for a callable that gives a task. It and its arguments are copied and live as long as the
-  /// task, so captures cannot dangle.
-  template <typename F, typename... Args>
-    requires std::invocable<F&, Args...>
-  auto spawn(F f, Args... args) {
-    return spawn(spawn_options{}, std::move(f), std::move(args)...);
-  }
-  template <typename F, typename... Args>
-    requires std::invocable<F&, Args...>
-  auto spawn(spawn_options options, F f, Args... args) {
-    using value = detail::task_value<F, Args...>;
-    return adopt<value>(*new detail::spawned_call<value, F, Args...>(options.name, std::move(f),
-                                                                     std::move(args)...));
-  }
+  // spawn(task), spawn(callable, arguments...), and both with spawn_options: see core/spawned.hpp. In a
+  // group that is being canceled the task starts canceled.
 
   /// Waits until no child is left. Children may be spawned meanwhile.
   [[nodiscard]] join_description join() noexcept { return join_description(*this); }
@@ -154,13 +137,10 @@ class task_group : detail::combinator, detail::spawner {
   template <typename Group, typename State>
   friend struct detail::branch;
 
-  struct joining : detail::list_hook, detail::ready_node {
-    detail::scope* line = nullptr;
-  };
-
   task_group(void (*cancel_all)(leaf&) noexcept, void (*start_later)(listener&) noexcept) noexcept
       : combinator(cancel_all, start_later) {}
 
+  friend detail::spawns<task_group, child>;
   template <typename T>
   child<T> adopt(detail::spawned<T>& s) {
     s.line.open(line());
@@ -181,7 +161,7 @@ class task_group : detail::combinator, detail::spawner {
   }
 
   detail::spawner::tasks children_;
-  detail::intrusive_list<joining> joiners_;
+  detail::wait_list joiners_;
   std::vector<std::exception_ptr> errors_;
   std::size_t size_ = 0;
   bool failing_ = false;    // everybody is being canceled, from inside
@@ -223,55 +203,24 @@ inline void task_group::ended(detail::spawned_base& s) noexcept {
   const detail::outcome how = s.how();
   note(how, s.error());
   if (how == detail::outcome::canceled && line().canceled()) lost_ = true;
-  if (--size_ == 0) {
-    joiners_.for_each([this](joining& j) {
-      j.unlink();
-      j.line->leave();
-      line().loop().complete(j);
-    });
-  }
+  if (--size_ == 0) joiners_.wake_all();
   one_less();
 }
 
 namespace detail {
 
 /// `group.join()`.
-class group_join : leaf, task_group::joining {
+class group_join : public place_in_list {
  public:
-  explicit group_join(task_group::join_description&& j) noexcept
-      : leaf{&group_join::cancel_wait}, group_(*j.group_) {}
+  explicit group_join(task_group::join_description&& j) noexcept : group_(*j.group_) {}
 
-  [[nodiscard]] bool start(scope& parent, continuation told) noexcept {
-    this->line = &parent;
-    waiter = told;
-    if (parent.canceled()) [[unlikely]] {
-      canceled_ = true;
-      parent.refuse(*this);
-      return true;
-    }
-    if (group_.size() == 0) return parent.loop().ready_at_once(*this);
-    parent.enter(*this);
-    group_.joiners_.push_back(*this);
-    return true;
-  }
-  [[nodiscard]] outcome how() const noexcept {
-    return canceled_ ? outcome::canceled : outcome::value;
-  }
-  void take() const {
-    if (canceled_) throw operation_canceled();
+  [[nodiscard]] bool start(scope& line, continuation told) noexcept {
+    if (refused(line, told)) [[unlikely]] return true;
+    return group_.size() == 0 ? pass() : wait_in(group_.joiners_);
   }
 
  private:
-  static void cancel_wait(leaf& self) noexcept {
-    auto& j = static_cast<group_join&>(self);
-    j.unlink();
-    j.canceled_ = true;
-    j.line->leave();
-    j.line->loop().push(j);
-  }
-
   task_group& group_;
-  bool canceled_ = false;
 };
 
 /// `co_await c`.
@@ -283,11 +232,11 @@ class child_state : spawned_wait {
 
   using spawned_wait::start;
   [[nodiscard]] outcome how() const noexcept {
-    if (canceled()) return outcome::canceled;
+    if (spawned_wait::how() == outcome::canceled) return outcome::canceled;
     return spawned_.how() == outcome::value ? outcome::value : outcome::error;
   }
   std::add_lvalue_reference_t<T> take() {
-    if (canceled()) throw operation_canceled();
+    spawned_wait::take();
     return spawned_.value();
   }
 

@@ -55,7 +55,7 @@ class nested_line : public leaf, public listener, public ready_node {
  private:
   void leave() noexcept {
     outer_->leave();
-    if (outer_->loop().any_orphans()) outer_->loop().rehome_orphans(inner_, *outer_);
+    outer_->loop().rehome_orphans(inner_, *outer_);
   }
 
   scope* outer_ = nullptr;

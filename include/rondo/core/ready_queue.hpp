@@ -175,9 +175,15 @@ class loop_base {
   [[nodiscard]] bool any_orphans() const noexcept { return !orphans_.empty(); }
   /// By a line that ends: true if it has left something behind. `told` is notified again when that has
   /// ended.
-  [[nodiscard]] bool defer_end(scope& line, listener& told) noexcept;
+  [[nodiscard]] bool defer_end(scope& line, listener& told) noexcept {
+    return any_orphans() && find_orphan(line, told);
+  }
   /// By a line inside another that ends: what it has left behind is the other's.
-  void rehome_orphans(scope& inner, scope& outer) noexcept;
+  void rehome_orphans(scope& inner, scope& outer) noexcept {
+    orphans_.for_each([&](orphan& o) {
+      if (o.left_by == &inner) o.left_by = &outer;
+    });
+  }
   void orphan_ended(orphan& o) noexcept;
 
   /// Reports an error that nobody awaits.
@@ -213,6 +219,8 @@ class loop_base {
 
  private:
   friend scope;
+
+  bool find_orphan(scope& line, listener& told) noexcept;
 
   static constexpr std::uintptr_t stack_budget = std::uintptr_t{64} << 10;
 

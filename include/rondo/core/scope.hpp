@@ -123,7 +123,7 @@ inline void loop_base::leave_behind(orphan& o) noexcept {
   orphans_.push_back(o);
 }
 
-inline bool loop_base::defer_end(scope& line, listener& told) noexcept {
+inline bool loop_base::find_orphan(scope& line, listener& told) noexcept {
   bool found = false;
   orphans_.for_each([&](orphan& o) {
     if (found || o.left_by != &line) return;
@@ -131,12 +131,6 @@ inline bool loop_base::defer_end(scope& line, listener& told) noexcept {
     found = true;
   });
   return found;
-}
-
-inline void loop_base::rehome_orphans(scope& inner, scope& outer) noexcept {
-  orphans_.for_each([&](orphan& o) {
-    if (o.left_by == &inner) o.left_by = &outer;
-  });
 }
 
 inline void loop_base::orphan_ended(orphan& o) noexcept {

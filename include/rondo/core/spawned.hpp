@@ -18,6 +18,7 @@
 
 #include <rondo/core/context.hpp>
 #include <rondo/core/task.hpp>
+#include <rondo/core/wait_list.hpp>
 #include <rondo/detail/intrusive_list.hpp>
 
 namespace rondo {
@@ -87,11 +88,8 @@ class spawned_base : public list_hook, public listener, public ready_node {
     delete this;
   }
 
-  /// A place in the list of those who wait for the end.
-  struct waiting : list_hook, ready_node {
-    scope* line = nullptr;
-  };
-  void wait(waiting& w) noexcept { waiting_.push_back(w); }
+  /// Those who wait for the end.
+  [[nodiscard]] wait_list& waiting() noexcept { return waiting_; }
 
   /// Somebody has taken the value or the error: nothing is left to report. False: it was taken before.
   bool take_once() noexcept { return !std::exchange(taken_, true); }
@@ -110,15 +108,11 @@ class spawned_base : public list_hook, public listener, public ready_node {
 
  private:
   void end() noexcept {
-    if (line.loop().any_orphans() && line.loop().defer_end(line, *this)) return;
+    if (line.loop().defer_end(line, *this)) return;
     done_ = true;
     unlink();  // from its owner's list
     owner_->ended(*this);
-    waiting_.for_each([this](waiting& w) {
-      w.unlink();
-      w.line->leave();
-      line.loop().complete(w);
-    });
+    waiting_.wake_all();
     if (refs_ == 1) {
       line.loop().push(*this);  // the coroutine is still on the stack, so it is let go a turn later
     } else {
@@ -144,7 +138,7 @@ class spawned_base : public list_hook, public listener, public ready_node {
   std::string name_;
   spawner* owner_ = nullptr;
   context_holder context_;
-  intrusive_list<waiting> waiting_;
+  wait_list waiting_;
   unsigned refs_ = 2;  // the owner's and the handle's
   bool started_ = false;
   bool done_ = false;
@@ -217,41 +211,46 @@ template <typename F, typename... Args>
 using task_value = typename task_value_impl<std::invoke_result_t<F&, Args...>>::type;
 
 /// Waiting for the end of a spawned task. Consumes nothing; canceled, the task goes on.
-class spawned_wait : public leaf, public spawned_base::waiting {
+class spawned_wait : public place_in_list {
  public:
-  explicit spawned_wait(spawned_base& s) noexcept : leaf{&spawned_wait::cancel_wait}, spawned_(s) {
-    s.add_ref();
-  }
-  spawned_wait(const spawned_wait&) = delete;
-  spawned_wait& operator=(const spawned_wait&) = delete;
+  explicit spawned_wait(spawned_base& s) noexcept : spawned_(s) { s.add_ref(); }
   ~spawned_wait() { spawned_.release(); }
 
-  [[nodiscard]] bool start(scope& parent, continuation told) noexcept {
-    this->line = &parent;
-    waiter = told;
-    if (parent.canceled()) [[unlikely]] {
-      canceled_ = true;
-      parent.refuse(*this);
-      return true;
-    }
-    if (spawned_.done()) return parent.loop().ready_at_once(*this);
-    parent.enter(*this);
-    spawned_.wait(*this);
-    return true;
+  [[nodiscard]] bool start(scope& line, continuation told) noexcept {
+    if (refused(line, told)) [[unlikely]] return true;
+    return spawned_.done() ? pass() : wait_in(spawned_.waiting());
   }
-  [[nodiscard]] bool canceled() const noexcept { return canceled_; }
 
  private:
-  static void cancel_wait(leaf& self) noexcept {
-    auto& w = static_cast<spawned_wait&>(self);
-    w.unlink();
-    w.canceled_ = true;
-    w.line->leave();
-    w.line->loop().push(w);
+  spawned_base& spawned_;
+};
+
+/// Calls adopt(spawned) of whoever spawns, in each form that a task is given to it.
+template <typename Spawner, template <typename> typename Handle>
+class spawns {
+ public:
+  /// Starts a task on the next turn.
+  template <typename T>
+  Handle<T> spawn(task<T> t, spawn_options options = {}) {
+    return self().adopt(*new spawned<T>(std::move(t), options.name));
+  }
+  /// The same for a callable that gives a task. It and its arguments are copied and live as long as the
+  /// task, so captures cannot dangle.
+  template <typename F, typename... Args>
+    requires std::invocable<F&, Args...>
+  auto spawn(F f, Args... args) {
+    return spawn(spawn_options{}, std::move(f), std::move(args)...);
+  }
+  template <typename F, typename... Args>
+    requires std::invocable<F&, Args...>
+  auto spawn(spawn_options options, F f, Args... args) {
+    using value = task_value<F, Args...>;
+    return self().template adopt<value>(
+        *new spawned_call<value, F, Args...>(options.name, std::move(f), std::move(args)...));
   }
 
-  spawned_base& spawned_;
-  bool canceled_ = false;
+ private:
+  [[nodiscard]] Spawner& self() noexcept { return static_cast<Spawner&>(*this); }
 };
 
 }  // namespace detail

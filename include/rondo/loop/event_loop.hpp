@@ -31,7 +31,7 @@
 
 namespace rondo {
 
-class event_loop : public detail::engine {
+class event_loop : public detail::engine, public detail::spawns<event_loop, join_handle> {
  public:
   /// Throws: std::system_error that says what to do, when io_uring is refused or there is no room.
   explicit event_loop(loop_options options = {});
@@ -50,25 +50,8 @@ class event_loop : public detail::engine {
   /// `timeout` for something to do. False: nothing is left to do.
   bool run_once(std::chrono::nanoseconds timeout = std::chrono::nanoseconds(0));
 
-  /// Starts a task on the next turn. The loop owns it; see loop/spawn.hpp.
-  template <typename T>
-  join_handle<T> spawn(task<T> t, spawn_options options = {}) {
-    return adopt(*new detail::spawned<T>(std::move(t), options.name));
-  }
-  /// The same for a callable that gives a task. It and its arguments are copied and live as long as the
-  /// task, so captures cannot dangle.
-  template <typename F, typename... Args>
-    requires std::invocable<F&, Args...>
-  auto spawn(F f, Args... args) {
-    return spawn(spawn_options{}, std::move(f), std::move(args)...);
-  }
-  template <typename F, typename... Args>
-    requires std::invocable<F&, Args...>
-  auto spawn(spawn_options options, F f, Args... args) {
-    using value = detail::task_value<F, Args...>;
-    return adopt<value>(*new detail::spawned_call<value, F, Args...>(options.name, std::move(f),
-                                                                     std::move(args)...));
-  }
+  // spawn(task), spawn(callable, arguments...), and both with spawn_options: see core/spawned.hpp. The
+  // loop owns what was spawned; see loop/spawn.hpp.
 
   /// Runs a callable on the loop's thread, one turn later; in the order of the calls. What it throws
   /// goes to on_unhandled. A loop that ends first drops it.
@@ -130,6 +113,7 @@ class event_loop : public detail::engine {
   template <typename T>
   class answer;
 
+  friend detail::spawns<event_loop, join_handle>;
   template <typename T>
   join_handle<T> adopt(detail::spawned<T>& s) {
     s.line.open(*this);
@@ -238,7 +222,7 @@ class event_loop::root_line : detail::listener {
   void start() noexcept {
     const detail::loop_base::running_in now(line.loop(), line);
     done_ = !state_.start(line, static_cast<listener&>(*this)) &&
-            !(line.loop().any_orphans() && line.loop().defer_end(line, *this));
+            !line.loop().defer_end(line, *this);
     line.loop().settle();
   }
   [[nodiscard]] bool done() const noexcept { return done_; }
@@ -247,7 +231,7 @@ class event_loop::root_line : detail::listener {
  private:
   static void ended(listener& self) noexcept {
     auto& root = static_cast<root_line&>(self);
-    if (root.line.loop().any_orphans() && root.line.loop().defer_end(root.line, root)) return;
+    if (root.line.loop().defer_end(root.line, root)) return;
     root.done_ = true;
     root.line.loop().end_turn();  // what else is ready is canceled before it runs
   }

@@ -102,13 +102,9 @@ class wait_state : spawned_wait {
   explicit wait_state(typename join_handle<T>::waiting_description&& w) noexcept
       : spawned_wait(*w.spawned_) {}
 
+  using spawned_wait::how;
   using spawned_wait::start;
-  [[nodiscard]] outcome how() const noexcept {
-    return canceled() ? outcome::canceled : outcome::value;
-  }
-  void take() const {
-    if (canceled()) throw operation_canceled();
-  }
+  using spawned_wait::take;
 };
 
 template <typename T>
@@ -119,12 +115,12 @@ class join_state : spawned_wait {
 
   using spawned_wait::start;
   [[nodiscard]] outcome how() const noexcept {
-    if (canceled()) return outcome::canceled;
+    if (spawned_wait::how() == outcome::canceled) return outcome::canceled;
     // The task's own cancellation is an ordinary error for whoever waits for it.
     return spawned_.how() == outcome::value ? outcome::value : outcome::error;
   }
   T take() {
-    if (canceled()) throw operation_canceled();
+    spawned_wait::take();
     if (!spawned_.take_once()) {
       throw std::logic_error("rondo: a join_handle gives its result once; it was awaited before");
     }
