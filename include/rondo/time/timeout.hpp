@@ -71,7 +71,7 @@ class [[nodiscard("a timeout does nothing until it is awaited")]] timeout_descri
       : limit_(limit), awaitable_(std::forward<A>(awaitable)) {}
 
  private:
-  friend state_type;
+  friend timeout_state<A>;
   time_limit limit_;
   A awaitable_;
 };
@@ -118,8 +118,6 @@ class timeout_scope : detail::nested_line, detail::timer {
 
   template <typename State>
   [[nodiscard]] bool start(State& child, detail::scope& outer, detail::continuation told) noexcept;
-  template <typename State>
-  [[nodiscard]] bool end_in(State& child, detail::scope& outer, detail::continuation told) noexcept;
 
   /// Whether a cancellation inside came from here alone.
   [[nodiscard]] bool decided() const noexcept {
