@@ -435,3 +435,26 @@ LOOP_TEST("a chain of tasks each of which waits for the one before ends, however
   const int n = co_await last;
   CHECK(n == 20'000);
 }
+
+TEST_CASE("an error whose handle outlives the loop is reported when the loop goes, and can be taken later") {
+  std::vector<std::string> reports;
+  join_handle<> kept;
+  {
+    rondo::loop_options options;
+    options.on_unhandled = [&](const rondo::unhandled_error& e) { reports.emplace_back(e.name); };
+    rondo::event_loop loop(options);
+    kept = loop.spawn(throwing(), {.name = "kept"});
+    loop.run(yields(5));
+    CHECK(reports.empty());
+  }
+  CHECK(reports.size() == 1);
+  int caught = 0;
+  try {
+    rondo::run(kept);
+  } catch (const std::runtime_error&) {
+    ++caught;
+  }
+  CHECK(caught == 1);
+  kept = join_handle<>();
+  CHECK(reports.size() == 1);
+}

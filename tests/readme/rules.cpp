@@ -79,6 +79,23 @@ rondo::task<std::size_t> total_size(std::vector<std::string> paths) {
 }
 // [many]
 
+rondo::task<> add_square(int n, int& total) {
+  co_await rondo::yield();
+  total += n * n;
+}
+
+// [group]
+rondo::task<int> sum_of_squares(std::vector<int> numbers) {
+  int sum = 0;                                  // outside: children may outlive the body
+  co_await rondo::with_task_group([](rondo::task_group& group, int& total,
+                                     std::vector<int>& all) -> rondo::task<> {
+    for (const int n : all) group.spawn(add_square(n, total));
+    co_return;
+  }, std::ref(sum), std::ref(numbers));
+  co_return sum;                                // here all children have ended
+}
+// [group]
+
 // [thread]
 rondo::task<int> count_elsewhere(rondo::event_loop& loop) {
   int count = 0;
@@ -135,6 +152,12 @@ LOOP_TEST("the many reads of the README add up") {
   }
   const std::size_t total = co_await total_size(paths);
   CHECK(total == 6);
+}
+
+LOOP_TEST("the group of the README adds up") {
+  const std::vector<int> numbers{1, 2, 3};
+  const int sum = co_await sum_of_squares(numbers);
+  CHECK(sum == 14);
 }
 
 LOOP_TEST("the threads of the README come back to the loop") {

@@ -82,9 +82,7 @@ class spawned_base : public list_hook, public listener, public ready_node {
   void add_ref() noexcept { ++refs_; }
   void release() noexcept {
     if (--refs_ != 0) return;
-    if (take_once() && how() == outcome::error) {
-      line.loop().report({unhandled_error::kind::spawned, name_, error(), {}});
-    }
+    report_unclaimed();
     delete this;
   }
 
@@ -92,7 +90,16 @@ class spawned_base : public list_hook, public listener, public ready_node {
   [[nodiscard]] wait_list& waiting() noexcept { return waiting_; }
 
   /// Somebody has taken the value or the error: nothing is left to report. False: it was taken before.
-  bool take_once() noexcept { return !std::exchange(taken_, true); }
+  bool take_once() noexcept {
+    forget();
+    return !std::exchange(taken_, true);
+  }
+  /// Reports its error, once, if nobody has taken it. Afterwards the loop is not needed any more.
+  void report_unclaimed() noexcept {
+    forget();
+    if (taken_ || std::exchange(reported_, true) || how() != outcome::error) return;
+    line.loop().report({unhandled_error::kind::spawned, name_, error(), {}});
+  }
 
   scope line;
 
@@ -107,6 +114,11 @@ class spawned_base : public list_hook, public listener, public ready_node {
   [[nodiscard]] bool was_started() const noexcept { return started_; }
 
  private:
+  /// Leaves the list of those whose errors its owner would report.
+  void forget() noexcept {
+    if (done_ && linked()) unlink();
+  }
+
   void end() noexcept {
     if (line.loop().defer_end(line, *this)) return;
     done_ = true;
@@ -143,6 +155,7 @@ class spawned_base : public list_hook, public listener, public ready_node {
   bool started_ = false;
   bool done_ = false;
   bool taken_ = false;
+  bool reported_ = false;
 };
 
 template <typename T>

@@ -88,6 +88,10 @@ class engine : public loop_base, spawner {
     return !in_flight_.empty() || !to_cancel_.empty();
   }
 
+  /// A handle may outlive the loop, and its error could not be reported any more.
+  void report_unclaimed() noexcept {
+    while (!unclaimed_.empty()) unclaimed_.front().report_unclaimed();
+  }
   void cancel_owned() noexcept {
     owned_.for_each([](spawned_base& task) { task.cancel(); });
   }
@@ -100,6 +104,10 @@ class engine : public loop_base, spawner {
   ring ring_;
 
  private:
+  void ended(spawned_base& task) noexcept override {
+    if (task.how() == outcome::error) unclaimed_.push_back(task);
+  }
+
   static constexpr unsigned resumptions_a_turn = 64;
   static constexpr time_point unknown = time_point::min();
 
@@ -201,6 +209,7 @@ class engine : public loop_base, spawner {
   intrusive_list<in_flight> in_flight_;
   intrusive_list<in_flight> to_cancel_;
   spawner::tasks owned_;
+  spawner::tasks unclaimed_;  // they have failed, and nobody has asked yet
   wake_poll wake_poll_;
   mutable time_point turn_time_ = unknown;
   std::chrono::nanoseconds slack_;

@@ -315,6 +315,7 @@ inline event_loop::~event_loop() {
   thread_pool_.reset();
   inbox_.deliver(*this);
   while (has_ready()) run_ready(64);
+  report_unclaimed();
 }
 
 template <awaitable A>
