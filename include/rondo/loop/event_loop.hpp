@@ -31,7 +31,7 @@
 
 namespace rondo {
 
-class event_loop : public detail::engine, public detail::spawns<event_loop, join_handle> {
+class event_loop final : public detail::engine, public detail::spawns<event_loop, join_handle> {
  public:
   /// Throws: std::system_error that says what to do, when io_uring is refused or there is no room.
   explicit event_loop(loop_options options = {});
