@@ -147,6 +147,7 @@ class completion_block : listener, ready_node, public orphan {
     explicit lane(completion_block& b) noexcept : listener{&lane::ended}, block(b) {}
     static void ended(listener& self) noexcept {
       auto& l = static_cast<lane&>(self);
+      l.line.end();
       if (l.line.loop().defer_end(l.line, l)) return;
       l.block.ended(l);
     }

@@ -73,6 +73,7 @@ struct branch : child_base {
  private:
   static void ended(listener& self) noexcept {
     auto& c = static_cast<branch&>(self);
+    c.line.end();
     loop_base& loop = c.line.loop();
     if (loop.defer_end(c.line, c)) [[unlikely]] return;
     auto& group = static_cast<Group&>(*c.owner);
@@ -127,7 +128,9 @@ class combinator : public leaf, public ready_node, public listener {
     c.owner = this;
     c.line.open(*line_);
     loop_base& loop = line_->loop();
+    const loop_base::running_in now(loop, c.line);
     if (!c.state.start(c.line, static_cast<listener&>(c))) {
+      c.line.end();
       if (!loop.defer_end(c.line, c)) [[likely]] return false;
     }
     ++pending_;

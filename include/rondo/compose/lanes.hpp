@@ -117,6 +117,7 @@ class lanes_state : public combinator {
 
     static void child_ended(listener& self) noexcept {
       auto& l = static_cast<lane&>(self);
+      l.line.end();
       loop_base& loop = l.line.loop();
       if (loop.defer_end(l.line, l)) return;
       l.all().child_ended(l);
@@ -187,14 +188,19 @@ class lanes_state : public combinator {
   void run(lane& l) noexcept {
     while (!failing_ && pull(l)) {
       l.line.open(line());
-      loop_base& loop = line().loop();
-      const bool sleeps = l.state->start(l.line, static_cast<listener&>(l)) ||
-                          loop.defer_end(l.line, l);
-      loop.settle();
+      const bool sleeps = start(l);
+      line().loop().settle();
       if (sleeps) return;
       keep(l);
     }
     one_less();
+  }
+  [[nodiscard]] bool start(lane& l) noexcept {
+    loop_base& loop = line().loop();
+    const loop_base::running_in now(loop, l.line);
+    if (l.state->start(l.line, static_cast<listener&>(l))) return true;
+    l.line.end();
+    return loop.defer_end(l.line, l);
   }
 
   bool pull(lane& l) noexcept {

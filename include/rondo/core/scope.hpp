@@ -61,11 +61,14 @@ class scope {
   [[nodiscard]] context_node* context() const noexcept { return context_; }
   void set_context(context_node* node) noexcept { context_ = node; }
 
+  /// The line has ended: cancellations come too late from here on, so how it ended stays as it is.
+  void end() noexcept { ended_ = true; }
+
   /// Asks the line to end. A scope that is canceled from inside a leaf's cancel, as children are, waits
   /// in a list for its turn, since a tree of combinators may be deeper than the stack; all have had it
   /// when the outermost call returns.
   void cancel() noexcept {
-    if (canceled_) return;
+    if (canceled_ || ended_) return;
     canceled_ = true;
     if (leaf_ == nullptr) return;
     if (loop_->canceling_ != nullptr) {
@@ -100,6 +103,7 @@ class scope {
     next_ = nullptr;
     refused_ = 0;
     canceled_ = canceled;
+    ended_ = false;
   }
 
   void report_swallowing() noexcept {
@@ -114,6 +118,7 @@ class scope {
   scope* next_;  // to be canceled
   std::uint32_t refused_;
   bool canceled_;
+  bool ended_;
 };
 
 // What a line leaves behind.
