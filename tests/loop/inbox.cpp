@@ -5,6 +5,7 @@
 #include <future>
 #include <memory>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -233,6 +234,31 @@ TEST_CASE("a loop that ends first gives the future operation_canceled") {
     }
     CHECK_THROWS_AS(future.get(), rondo::operation_canceled);
   }
+}
+
+TEST_CASE("a stop that is requested of its token cancels a submitted task, and no other") {
+  rondo::event_loop loop;
+  bool canceled = false;
+  int other_answer = 0;
+  std::thread other([&] {
+    std::stop_source source;
+    auto stopped = loop.submit(for_ever(), source.get_token());
+    auto goes_on = loop.submit(twice(4));
+    source.request_stop();
+    try {
+      stopped.get();
+    } catch (const rondo::operation_canceled&) {
+      canceled = true;
+    }
+    other_answer = goes_on.get();
+    auto before = loop.submit(for_ever(), source.get_token());  // stopped before it was submitted
+    CHECK_THROWS_AS(before.get(), rondo::operation_canceled);
+    loop.stop();
+  });
+  CHECK_THROWS_AS(loop.run(for_ever()), rondo::operation_canceled);
+  other.join();
+  CHECK(canceled);
+  CHECK(other_answer == 8);
 }
 
 TEST_CASE("submitted tasks from four threads all answer") {

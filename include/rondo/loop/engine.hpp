@@ -53,6 +53,7 @@ class engine : public loop_base, spawner {
   }
 
   [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
+  [[nodiscard]] const timer_queue& timers() const noexcept { return timers_; }
 
   /// The time of this turn: the clock is read when somebody asks, at most once a turn.
   [[nodiscard]] time_point turn_time() const noexcept {

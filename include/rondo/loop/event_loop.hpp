@@ -19,6 +19,7 @@
 #include <memory>
 #include <mutex>
 #include <stdexcept>
+#include <stop_token>
 #include <string_view>
 #include <thread>
 #include <type_traits>
@@ -59,11 +60,11 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   template <std::invocable F>
   void post(F callable);
 
-  /// Runs a task on the loop and gives its result to another thread. A loop that ends first gives the
-  /// future operation_canceled.
+  /// Runs a task on the loop and gives its result to another thread. A stop requested of the token cancels
+  /// it. A loop that ends first gives the future operation_canceled.
   /// Thread: any but the loop's, which would wait for itself.
   template <typename T>
-  std::future<T> submit(task<T> t);
+  std::future<T> submit(task<T> t, std::stop_token token = {});
 
   /// Cancels the root; without one, the next root starts canceled.
   /// Thread: any. Safe in a signal handler.
@@ -75,7 +76,7 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   /// The time of this turn. Relative durations are measured from a fresh look at the clock instead.
   [[nodiscard]] time_point now() const noexcept { return turn_time(); }
 
-  [[nodiscard]] loop_stats stats() noexcept {
+  [[nodiscard]] loop_stats stats() const noexcept {
     return {turns_, ring_.system_calls(), timers().size()};
   }
   [[nodiscard]] rondo::backend backend() const noexcept { return rondo::backend::io_uring; }
@@ -123,7 +124,8 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
     return join_handle<T>(s);
   }
   template <typename T>
-  static task<> fulfill(answer<T> promised, task<T> t);
+  task<> fulfill(answer<T> promised, task<T> t, std::stop_token token,
+                 std::shared_ptr<join_handle<>> self);
 
   void finish() noexcept;
   static void report_unhandled(loop_base& self, unhandled_error&& error) noexcept;
@@ -357,17 +359,23 @@ void event_loop::post(F callable) {
 }
 
 template <typename T>
-std::future<T> event_loop::submit(task<T> t) {
+std::future<T> event_loop::submit(task<T> t, std::stop_token token) {
   answer<T> promised;
   auto future = promised.get_future();
-  post([this, promised = std::move(promised), t = std::move(t)]() mutable {
-    spawn(fulfill<T>(std::move(promised), std::move(t)));
+  post([this, promised = std::move(promised), t = std::move(t), token = std::move(token)]() mutable {
+    const auto handle = std::make_shared<join_handle<>>();
+    *handle = spawn(fulfill<T>(std::move(promised), std::move(t), std::move(token), handle));
   });
   return future;
 }
 
 template <typename T>
-task<> event_loop::fulfill(answer<T> promised, task<T> t) {
+task<> event_loop::fulfill(answer<T> promised, task<T> t, std::stop_token token,
+                           std::shared_ptr<join_handle<>> self) {
+  const auto cancel = [this, handle = std::exchange(self, nullptr)] {
+    post([handle] { handle->cancel(); });
+  };
+  const std::stop_callback on_stop(std::move(token), cancel);
   try {
     if constexpr (std::is_void_v<T>) {
       co_await std::move(t);
