@@ -12,12 +12,10 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <functional>
 #include <future>
 #include <memory>
-#include <mutex>
 #include <stdexcept>
 #include <stop_token>
 #include <string_view>
@@ -26,8 +24,10 @@
 #include <utility>
 
 #include <rondo/core/task.hpp>
+#include <rondo/loop/answer.hpp>
 #include <rondo/loop/engine.hpp>
 #include <rondo/loop/options.hpp>
+#include <rondo/loop/sigpipe_guard.hpp>
 #include <rondo/loop/spawn.hpp>
 
 namespace rondo {
@@ -111,8 +111,6 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   class root_line;
   template <typename F>
   class posted;
-  template <typename T>
-  class answer;
 
   friend detail::spawns<event_loop, join_handle>;
   template <typename T>
@@ -124,7 +122,7 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
     return join_handle<T>(s);
   }
   template <typename T>
-  task<> fulfill(answer<T> promised, task<T> t, std::stop_token token,
+  task<> fulfill(detail::answer<T> promised, task<T> t, std::stop_token token,
                  std::shared_ptr<join_handle<>> self);
 
   void finish() noexcept;
@@ -155,39 +153,6 @@ auto spawn(spawn_options options, F f, Args... args) {
 }
 
 // Implementation
-
-namespace detail {
-
-/// Ignores SIGPIPE while at least one loop runs, if it was at its default: the first one sees to it, and
-/// the last one undoes it.
-class sigpipe_guard {
- public:
-  explicit sigpipe_guard(bool ignore) noexcept : counted_(ignore) {
-    if (!counted_) return;
-    const std::lock_guard lock(mutex_);
-    if (loops_++ != 0) return;
-    struct sigaction old {};
-    ::sigaction(SIGPIPE, nullptr, &old);
-    ignored_ = (old.sa_flags & SA_SIGINFO) == 0 && old.sa_handler == SIG_DFL;
-    if (ignored_) ::signal(SIGPIPE, SIG_IGN);
-  }
-  sigpipe_guard(const sigpipe_guard&) = delete;
-  sigpipe_guard& operator=(const sigpipe_guard&) = delete;
-  ~sigpipe_guard() {
-    if (!counted_) return;
-    const std::lock_guard lock(mutex_);
-    if (--loops_ == 0 && ignored_) ::signal(SIGPIPE, SIG_DFL);
-  }
-
- private:
-  static inline constinit std::mutex mutex_;
-  static inline int loops_ = 0;
-  static inline bool ignored_ = false;
-
-  bool counted_;
-};
-
-}  // namespace detail
 
 /// While this exists, the loop runs on this thread.
 class event_loop::running_here {
@@ -268,34 +233,6 @@ class event_loop::posted final : public detail::ready_node, detail::listener {
   F callable_;
 };
 
-/// A promise that is kept: destroyed without an answer, it answers operation_canceled.
-template <typename T>
-class event_loop::answer {
- public:
-  answer() = default;
-  answer(answer&&) noexcept = default;
-  answer& operator=(answer&&) = delete;
-  ~answer() {
-    if (promise_ && !answered_) {
-      promise_->set_exception(std::make_exception_ptr(operation_canceled()));
-    }
-  }
-  std::future<T> get_future() { return promise_->get_future(); }
-  template <typename... V>
-  void set_value(V&&... value) {
-    promise_->set_value(std::forward<V>(value)...);
-    answered_ = true;
-  }
-  void set_exception(std::exception_ptr error) {
-    promise_->set_exception(std::move(error));
-    answered_ = true;
-  }
-
- private:
-  std::unique_ptr<std::promise<T>> promise_ = std::make_unique<std::promise<T>>();
-  bool answered_ = false;
-};
-
 inline event_loop::event_loop(loop_options options)
     : engine(&event_loop::report_unhandled, options.entries, options.timer_slack),
       options_(std::move(options)) {}
@@ -360,7 +297,7 @@ void event_loop::post(F callable) {
 
 template <typename T>
 std::future<T> event_loop::submit(task<T> t, std::stop_token token) {
-  answer<T> promised;
+  detail::answer<T> promised;
   auto future = promised.get_future();
   post([this, promised = std::move(promised), t = std::move(t), token = std::move(token)]() mutable {
     const auto handle = std::make_shared<join_handle<>>();
@@ -370,7 +307,7 @@ std::future<T> event_loop::submit(task<T> t, std::stop_token token) {
 }
 
 template <typename T>
-task<> event_loop::fulfill(answer<T> promised, task<T> t, std::stop_token token,
+task<> event_loop::fulfill(detail::answer<T> promised, task<T> t, std::stop_token token,
                            std::shared_ptr<join_handle<>> self) {
   const auto cancel = [this, handle = std::exchange(self, nullptr)] {
     post([handle] { handle->cancel(); });
