@@ -17,6 +17,7 @@
 
 #include <rondo/compose/combinator.hpp>
 #include <rondo/core/awaitable.hpp>
+#include <rondo/core/context.hpp>
 #include <rondo/loop/event_loop.hpp>
 #include <rondo/loop/thread_pool.hpp>
 
@@ -45,7 +46,7 @@ class [[nodiscard("to_thread does nothing until it is awaited")]] thread_call
 /// Calls f(args...) on a thread of the loop's pool.
 ///
 /// Gives: what it returns (by value). Throws: what it throws; std::system_error when no thread can be
-/// started.
+/// started. It sees the task's context variables.
 /// Canceled: a call that has not begun is dropped; one that has is waited for, and its result counts.
 template <typename F, typename... Args>
   requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
@@ -106,6 +107,7 @@ class thread_call_state : leaf, listener, ready_node, thread_pool::job {
   /// On the pool's thread. Sending the node is the last thing it does.
   static void call(job& self) noexcept {
     auto& s = static_cast<thread_call_state&>(self);
+    thread_context = s.line_->context();
     try {
       if constexpr (std::is_void_v<value_type>) {
         std::apply(std::move(s.f_), std::move(s.args_));
@@ -115,6 +117,7 @@ class thread_call_state : leaf, listener, ready_node, thread_pool::job {
     } catch (...) {
       s.fail();
     }
+    thread_context = nullptr;
     s.line_->loop().push_from_anywhere(s);
   }
   /// Back on the loop's thread.
