@@ -3,7 +3,9 @@
 #include <rondo/time/timeout.hpp>
 
 #include <chrono>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -16,6 +18,9 @@ using namespace std::chrono_literals;
 using namespace rondo::test;
 using rondo::sleep_for;
 using rondo::task;
+using rondo::timeout_scope;
+using rondo::try_for;
+using rondo::with_deadline;
 using rondo::with_timeout;
 using std::chrono::steady_clock;
 
@@ -333,6 +338,344 @@ LOOP_TEST("children of a combinator have limits of their own") {
   CHECK(outcomes == std::tuple(true, false, true));
 }
 
+LOOP_TEST("when limits around one another pass in the same turn, one of them throws") {
+  // All are due when the loop next looks at the clock.
+  const auto due = steady_clock::now() + 5ms;
+  bool ended = false;
+  auto limited = rondo::spawn(code_of(
+      with_deadline(due, with_deadline(due - 1ms, with_deadline(due, cleaning_up_slowly(ended))))));
+  co_await rondo::yield();
+  while (steady_clock::now() < due) {
+  }
+  const std::error_code code = co_await limited;
+  CHECK(code == std::errc::timed_out);
+  CHECK(ended);
+  CHECK(armed() == 0);
+}
+
+LOOP_TEST("of limits that pass in the same turn the outer one is the one that is thrown") {
+  const auto due = steady_clock::now() + 5ms;
+  bool inner_threw = false;
+  const auto inside = [&]() -> task<> {
+    try {
+      co_await with_deadline(due, for_ever());
+    } catch (const rondo::timeout_error&) {
+      inner_threw = true;
+      throw;
+    }
+  };
+  const auto outside = [&]() -> task<> { co_await with_deadline(due, inside()); };
+  auto limited = rondo::spawn(code_of(outside()));
+  co_await rondo::yield();
+  while (steady_clock::now() < due) {
+  }
+  const std::error_code code = co_await limited;
+  CHECK(code == std::errc::timed_out);
+  CHECK_FALSE(inner_threw);  // inside it was the outer limit's cancellation that went on
+}
+
+LOOP_TEST("a cancellation from outside wins against any number of limits that have passed") {
+  const auto due = steady_clock::now() + 5ms;
+  bool ended = false;
+  auto limited = rondo::spawn(
+      code_of(with_deadline(due, try_for(1ms, with_deadline(due, cleaning_up_slowly(ended))))));
+  co_await rondo::yield();
+  while (steady_clock::now() < due) {
+  }
+  co_await round_trip();  // the limits have passed, and the body is cleaning up
+  CHECK_FALSE(ended);
+  limited.cancel();
+  const std::error_code code = co_await limited;
+  CHECK(code == rondo::errc::canceled);
+  CHECK(ended);
+}
+
+// In combinators: what has ended is asked for its end after the others were canceled
+
+LOOP_TEST("a limit that ends a race, or a combinator, throws timeout_error out of it") {
+  const std::error_code any = co_await code_of(when_any(with_timeout(1ms, for_ever()), for_ever()));
+  const std::error_code all = co_await code_of(when_all(for_ever(), with_timeout(1ms, for_ever())));
+  CHECK(any == std::errc::timed_out);
+  CHECK(all == std::errc::timed_out);
+  const auto first = co_await when_any(for_ever(), try_for(1ms, for_ever()));
+  REQUIRE(first.index() == 1);
+  CHECK_FALSE(std::get<1>(first));
+  CHECK(armed() == 0);
+}
+
+LOOP_TEST("a limit that ends a range throws timeout_error out of it") {
+  using limited = decltype(with_timeout(1ms, for_ever()));
+  const auto both = [] {
+    std::vector<limited> range;
+    range.push_back(with_timeout(1ms, for_ever()));
+    range.push_back(with_timeout(1h, for_ever()));
+    return range;
+  };
+  const std::error_code all = co_await code_of(when_all(both()));
+  const std::error_code lanes = co_await code_of(when_all(both(), rondo::max_concurrency{2}));
+  CHECK(all == std::errc::timed_out);
+  CHECK(lanes == std::errc::timed_out);
+  CHECK(armed() == 0);
+}
+
+// with_deadline
+
+LOOP_TEST("with_deadline gives what ends before the deadline, and throws it otherwise") {
+  const auto then = steady_clock::now() + 5ms;
+  const int n = co_await with_deadline(then + 1h, giving(3));
+  CHECK(n == 3);
+  try {
+    co_await with_deadline(then, for_ever());
+    FAIL("the deadline was ignored");
+  } catch (const rondo::timeout_error& e) {
+    CHECK(e.deadline() == then);
+    CHECK(steady_clock::now() >= then);
+  }
+  CHECK(armed() == 0);
+}
+
+LOOP_TEST("a deadline that has passed takes what ends without waiting, and nothing else") {
+  for (const auto past : {steady_clock::now() - 1h, rondo::time_point::min()}) {
+    const int n = co_await with_deadline(past, giving_at_once(4));
+    const std::error_code code = co_await code_of(with_deadline(past, rondo::yield()));
+    CHECK(n == 4);
+    CHECK(code == std::errc::timed_out);
+  }
+  const int n = co_await with_deadline(rondo::time_point::max(), giving(5));
+  CHECK(n == 5);
+  CHECK(armed() == 0);
+}
+
+// A body that sees its limit
+
+LOOP_TEST("a body can look at its limit, and move it away") {
+  const auto begin = steady_clock::now();
+  const auto body = [](timeout_scope& limit, rondo::time_point start) -> task<int> {
+    CHECK_FALSE(limit.expired());
+    CHECK(limit.deadline() >= start + 1h);
+    co_await rondo::yield();
+    CHECK(limit.deadline() >= start + 1h);
+    CHECK(limit.deadline() <= steady_clock::now() + 1h);
+    const auto near = steady_clock::now() + 5ms;
+    limit.reschedule(near);
+    CHECK(limit.deadline() == near);
+    const auto far = near + 1h;
+    limit.reschedule(far);
+    CHECK(limit.deadline() == far);
+    co_await rondo::sleep_until(near + 5ms);
+    CHECK_FALSE(limit.expired());
+    co_return 6;
+  };
+  const int n = co_await with_timeout(1h, body, begin);
+  CHECK(n == 6);
+  CHECK(armed() == 0);
+}
+
+LOOP_TEST("a limit that is moved before the body waits is moved") {
+  const auto away = [](timeout_scope& limit) -> task<int> {
+    limit.reschedule(steady_clock::now() + 1h);
+    co_await sleep_for(3ms);
+    co_return 7;
+  };
+  const auto near = [](timeout_scope& limit) -> task<> {
+    limit.reschedule(steady_clock::now() + 1ms);
+    CHECK(limit.deadline() <= steady_clock::now() + 1ms);
+    co_await for_ever();
+  };
+  const int n = co_await with_timeout(1ms, away);
+  CHECK(n == 7);
+  const std::error_code code = co_await code_of(with_timeout(1h, near));
+  CHECK(code == std::errc::timed_out);
+  CHECK(armed() == 0);
+}
+
+LOOP_TEST("a limit that is moved nearer passes then, and says so to the body") {
+  rondo::time_point moved;
+  bool expired = false;
+  const auto body = [&](timeout_scope& limit) -> task<> {
+    co_await rondo::yield();
+    moved = steady_clock::now() + 2ms;
+    limit.reschedule(moved);
+    try {
+      co_await for_ever();
+    } catch (const rondo::operation_canceled&) {
+      expired = limit.expired();
+      limit.reschedule(steady_clock::now() + 1h);  // too late
+      throw;
+    }
+  };
+  try {
+    co_await with_timeout(1h, body);
+    FAIL("the limit was ignored");
+  } catch (const rondo::timeout_error& e) {
+    CHECK(e.deadline() == moved);
+  }
+  CHECK(expired);
+  CHECK(armed() == 0);
+}
+
+LOOP_TEST("a limit that is moved into the past ends the body, before or after it has waited") {
+  const auto body = [](timeout_scope& limit, bool waits) -> task<> {
+    if (waits) co_await rondo::yield();
+    limit.reschedule(steady_clock::now() - 1h);
+    co_await for_ever();
+  };
+  const std::error_code at_once = co_await code_of(with_timeout(1h, body, false));
+  const std::error_code later = co_await code_of(with_timeout(1h, body, true));
+  CHECK(at_once == std::errc::timed_out);
+  CHECK(later == std::errc::timed_out);
+  CHECK(armed() == 0);
+}
+
+LOOP_TEST("a body that sees its limit of zero is ended where it first waits, or moves the limit") {
+  bool went_on = false;
+  const auto waits = [&](timeout_scope&) -> task<> {
+    co_await rondo::yield();
+    went_on = true;
+  };
+  const auto moves = [](timeout_scope& limit) -> task<int> {
+    limit.reschedule(steady_clock::now() + 1h);
+    co_await sleep_for(1ms);
+    co_return 2;
+  };
+  const auto at_once = [](timeout_scope& limit) -> task<int> {
+    CHECK(limit.deadline() <= steady_clock::now());
+    co_return 1;
+  };
+  auto sleeper = rondo::spawn(for_ever());  // so that the loop has looked at the clock in this turn
+  co_await round_trip();
+  const std::error_code code = co_await code_of(with_timeout(0s, waits));
+  const int one = co_await with_timeout(-1s, at_once);
+  const int two = co_await with_timeout(0s, moves);
+  CHECK(code == std::errc::timed_out);
+  CHECK_FALSE(went_on);
+  CHECK(one == 1);
+  CHECK(two == 2);
+  CHECK(armed() == 1);  // the sleeper's
+}
+
+LOOP_TEST("with_deadline takes a body, too") {
+  const auto then = steady_clock::now() + 3ms;
+  const auto body = [](timeout_scope& limit, rondo::time_point expected) -> task<> {
+    CHECK(limit.deadline() == expected);
+    co_await for_ever();
+  };
+  const std::error_code code = co_await code_of(with_deadline(then, body, then));
+  CHECK(code == std::errc::timed_out);
+  CHECK(steady_clock::now() >= then);
+}
+
+LOOP_TEST("a body and its arguments are kept until it has ended") {
+  auto owner = std::make_shared<int>(3);
+  const auto body = [owner](timeout_scope&, std::unique_ptr<int> n,
+                            const std::string& text) -> task<std::string> {
+    co_await rondo::yield();
+    co_return text + std::to_string(*n + *owner);
+  };
+  std::string given = "kept ";
+  auto limited = with_timeout(1h, body, std::make_unique<int>(4), std::as_const(given));
+  given = "changed ";
+  const std::string text = co_await std::move(limited);
+  CHECK(text == "kept 7");
+  CHECK(owner.use_count() == 2);  // the named body's
+}
+
+LOOP_TEST("a body's own end, value, error or cancellation, is told as without a limit") {
+  int there = 0;
+  const auto refers = [](timeout_scope&, int& n) -> task<int&> { co_return n; };
+  int& same = co_await with_timeout(1h, refers, std::ref(there));
+  CHECK(&same == &there);
+  const auto fails = [](timeout_scope&) -> task<> { co_await failing(); };
+  const std::string words = co_await words_of(with_timeout(1h, fails));
+  CHECK(words == "its own error");
+  const auto answers = [](timeout_scope&) -> task<int> { co_return co_await stubborn(9); };
+  const int n = co_await with_timeout(1ms, answers);
+  CHECK(n == 9);
+  const auto waits = [](timeout_scope&) -> task<> { co_await for_ever(); };
+  auto limited = rondo::spawn(code_of(with_timeout(1h, waits)));
+  co_await rondo::yield();
+  limited.cancel();
+  const std::error_code code = co_await limited;
+  CHECK(code == rondo::errc::canceled);
+}
+
+// try_for
+
+LOOP_TEST("try_for gives an optional, empty when time was up, and a bool for void") {
+  const std::optional<int> in_time = co_await try_for(1h, giving(3));
+  const std::optional<int> late = co_await try_for(1ms, []() -> task<int> {
+    co_await for_ever();
+    co_return 1;
+  }());
+  const auto moved = co_await try_for(1h, giving(std::make_unique<int>(7)));
+  int there = 0;
+  const std::optional<std::reference_wrapper<int>> same = co_await try_for(1h, referring(there));
+  const bool done = co_await try_for(1h, rondo::yield());
+  const bool given_up = co_await try_for(1ms, for_ever());
+  CHECK(in_time == 3);
+  CHECK_FALSE(late.has_value());
+  REQUIRE(moved.has_value());
+  CHECK(**moved == 7);
+  REQUIRE(same.has_value());
+  CHECK(&same->get() == &there);
+  CHECK(done);
+  CHECK_FALSE(given_up);
+  CHECK(armed() == 0);
+}
+
+LOOP_TEST("try_for with no time takes what ends without waiting") {
+  const std::optional<int> at_once = co_await try_for(0s, giving_at_once(3));
+  const std::optional<int> later = co_await try_for(0s, giving(3));
+  CHECK(at_once == 3);
+  CHECK_FALSE(later.has_value());
+}
+
+LOOP_TEST("what comes in spite of the limit is what try_for gives") {
+  const std::optional<int> value = co_await try_for(1ms, stubborn(8));
+  CHECK(value == 8);
+  const std::string words = co_await words_of(try_for(1ms, cleaning_up_badly()));
+  CHECK(words == "while cleaning up");
+}
+
+LOOP_TEST("try_for throws errors, timeouts inside it among them") {
+  const std::string words = co_await words_of(try_for(1h, failing()));
+  CHECK(words == "its own error");
+  const std::error_code inner = co_await code_of(try_for(1h, with_timeout(1ms, for_ever())));
+  CHECK(inner == std::errc::timed_out);
+}
+
+LOOP_TEST("try_for does not hide a cancellation") {
+  bool ended = false;
+  bool went_on = false;
+  const auto body = [](bool& cleaned, bool& after) -> task<> {
+    static_cast<void>(co_await try_for(1ms, cleaning_up_slowly(cleaned)));
+    after = true;
+  };
+  auto limited = rondo::spawn(code_of(body(ended, went_on)));
+  co_await rondo::yield();
+  const auto begin = steady_clock::now();
+  while (steady_clock::now() - begin < 3ms) {
+  }
+  co_await round_trip();
+  CHECK_FALSE(ended);
+  limited.cancel();
+  const std::error_code code = co_await limited;
+  CHECK(code == rondo::errc::canceled);
+  CHECK(ended);
+  CHECK_FALSE(went_on);
+}
+
+LOOP_TEST("a shield inside a limit is waited for, and what it gives counts") {
+  const auto begin = steady_clock::now();
+  const auto slow = [](rondo::time_point until) -> task<int> {
+    co_await rondo::sleep_until(until);
+    co_return 4;
+  };
+  const int n = co_await with_timeout(1ms, rondo::shield(slow(begin + 10ms)));
+  CHECK(n == 4);
+  CHECK(steady_clock::now() >= begin + 10ms);
+}
+
 // Cancellation, dropping
 
 LOOP_TEST("a cancellation reaches through limits") {
@@ -408,6 +751,25 @@ LOOP_TEST("a limit around an operation allocates nothing") {
     co_await with_timeout(1h, rondo::io::read(pipe.out(), space));
   }
   const auto during = rondo_test::allocations() - before;
+  CHECK(during == 0);
+}
+
+LOOP_TEST("try_for around an operation allocates nothing, in time or not") {
+  pipe_ends pipe;
+  char byte;
+  const rondo::mutable_buffer space(&byte, 1);
+  std::size_t during = 0;
+  for (const int rounds : {10, 100}) {
+    const auto before = rondo_test::allocations();
+    for (int i = 0; i < rounds; ++i) {
+      const auto nothing = co_await try_for(0s, rondo::io::read(pipe.out(), space));
+      const auto written = co_await try_for(1h, rondo::io::write(pipe.in(), "x"));
+      const auto read = co_await try_for(1h, rondo::io::read(pipe.out(), space));
+      if (nothing.has_value() || written != 1 || read != 1) during = 1000;
+    }
+    during += rondo_test::allocations() - before;
+    if (rounds == 10) during = during < 1000 ? 0 : during;  // the first ones make room
+  }
   CHECK(during == 0);
 }
 

@@ -295,8 +295,9 @@ class timeout_body_state {
             d.args_)) {}
 
   [[nodiscard]] bool start(scope& outer, continuation told) noexcept {
+    const bool over = scope_.limit_.is_over(static_cast<engine&>(outer.loop()));
     scope_.timer::deadline = scope_.limit_.deadline();
-    scope_.limit_ = time_limit(scope_.deadline());
+    if (!over) scope_.limit_ = time_limit(scope_.deadline());  // it runs already
     return scope_.start(state_, outer, told);
   }
   [[nodiscard]] outcome how() const noexcept { return timed_out() ? outcome::error : state_.how(); }
