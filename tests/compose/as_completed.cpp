@@ -2,7 +2,7 @@
 
 #include <rondo/compose/as_completed.hpp>
 
-#include <ranges>
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -90,7 +90,7 @@ TASK_TEST("an empty range is drained at once, and a limit of nobody is refused")
 
 TEST_CASE("with a limit, the next element is pulled when an end was taken") {
   manual_loop loop;
-  int pulled = 0;
+  int seen = 0;
   int most = 0;
   int running = 0;
   const auto work = [](int n, int& now, int& peak) -> task<int> {
@@ -101,18 +101,18 @@ TEST_CASE("with a limit, the next element is pulled when an end was taken") {
   };
   const auto body = [&]() -> task<int> {
     int sum = 0;
-    auto stream = as_completed(std::views::iota(0, 20) | std::views::transform([&](int n) {
-                                 ++pulled;
-                                 return work(n, running, most);
-                               }),
-                               max_concurrency{3});
+    const auto make = [&](int n) {
+      ++seen;
+      return work(n, running, most);
+    };
+    auto stream = as_completed(pulled(20, make), max_concurrency{3});
     while (auto end = co_await stream.next()) sum += *end->result;
     co_return sum;
   };
   auto root = body();
   const int sum = loop.run(std::move(root));
   CHECK(sum == 190);
-  CHECK(pulled == 20);
+  CHECK(seen == 20);
   CHECK(most == 3);
 }
 
@@ -284,11 +284,11 @@ TEST_CASE("an error of the function cancels the rest, and is thrown when they ha
 TEST_CASE("what the range throws is thrown by next, and ends the range") {
   manual_loop loop;
   const auto body = [&]() -> task<int> {
-    auto stream = as_completed(std::views::iota(0, 5) | std::views::transform([](int n) {
-                                 if (n == 1) throw oops(n);
-                                 return number(n);
-                               }),
-                               max_concurrency{1});
+    const auto make = [](int n) {
+      if (n == 1) throw oops(n);
+      return number(n);
+    };
+    auto stream = as_completed(pulled(5, make), max_concurrency{1});
     const auto first = co_await stream.next();
     CHECK(*first->result == 0);
     int caught = 0;

@@ -3,11 +3,39 @@
 
 // Tasks that tests of combinators use as children, and how such a test looks at what came of it.
 
+#include <cstddef>
+#include <ranges>
 #include <string>
+#include <type_traits>
 
 #include "support/helpers.hpp"
 
 namespace rondo::test {
+
+/// A single-pass range: no size, and each element is made when it is looked at. Throws where it is told.
+template <typename F>
+struct pulled : std::ranges::view_base {
+  int count;
+  F make;
+  int throws_at_increment = -1;
+  pulled(int n, F f, int t = -1) : count(n), make(f), throws_at_increment(t) {}
+  struct sentinel {};
+  struct iterator {
+    using difference_type = std::ptrdiff_t;
+    using value_type = std::invoke_result_t<F&, int>;
+    pulled* of = nullptr;
+    int at = 0;
+    auto operator*() const { return of->make(at); }
+    iterator& operator++() {
+      if (++at == of->throws_at_increment) throw oops(9);
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    bool operator==(sentinel) const { return at == of->count; }
+  };
+  iterator begin() { return {this, 0}; }
+  sentinel end() const { return {}; }
+};
 
 inline task<int> number(int n) { co_return n; }
 inline task<> nothing() { co_return; }

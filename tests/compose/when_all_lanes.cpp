@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 
-#include <rondo/compose/when_all.hpp>
-
 #include <functional>
 #include <iterator>
 #include <memory>
@@ -13,6 +11,7 @@
 
 #include <rondo/compose/when_all.hpp>
 
+#include "compose/children.hpp"
 #include "support/heap.hpp"
 #include "support/helpers.hpp"
 
@@ -23,33 +22,6 @@ using rondo::when_all;
 using namespace rondo::test;
 
 namespace {
-
-/// A single-pass range: no size, and each element is made when it is looked at. Throws where it is told.
-template <typename F>
-struct pulled : std::ranges::view_base {
-  int count;
-  F make;
-  int throws_at_increment = -1;
-  pulled(int n, F f, int t = -1) : count(n), make(f), throws_at_increment(t) {}
-  struct sentinel {};
-  struct iterator {
-    using difference_type = std::ptrdiff_t;
-    using value_type = std::invoke_result_t<F&, int>;
-    pulled* of = nullptr;
-    int at = 0;
-    auto operator*() const { return of->make(at); }
-    iterator& operator++() {
-      if (++at == of->throws_at_increment) throw oops(9);
-      return *this;
-    }
-    void operator++(int) { ++*this; }
-    bool operator==(sentinel) const { return at == of->count; }
-  };
-  iterator begin() { return {this, 0}; }
-  sentinel end() const { return {}; }
-};
-
-task<int> number(int n) { co_return n; }
 
 /// Counts how many of its kind run at once.
 struct gauge {
@@ -63,18 +35,6 @@ task<int> gauged(gauge& m, gate* g, int n) {
   if (g != nullptr) co_await g->wait();
   --m.now;
   co_return n;
-}
-
-template <typename Root>
-int error_of(Root& root) {
-  try {
-    static_cast<void>(root.take());
-  } catch (const oops& e) {
-    return e.number;
-  } catch (const operation_canceled&) {
-    return -1;
-  }
-  return 0;
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 
 #include <rondo/compose/when_all.hpp>
 
+#include "compose/children.hpp"
 #include "support/heap.hpp"
 #include "support/helpers.hpp"
 
@@ -23,14 +24,9 @@ using namespace rondo::test;
 
 namespace {
 
-task<int> number(int n) { co_return n; }
 task<int> number_after(gate& g, int n) {
   co_await g.wait();
   co_return n;
-}
-task<> fails_after(gate& g, int n) {
-  co_await g.wait();
-  throw oops(n);
 }
 task<> waits(gate& g) { co_await g.wait(); }
 
@@ -68,18 +64,6 @@ struct made_view : std::ranges::view_base {
   iterator end() const { return {&make, count}; }
   std::size_t size() const { return static_cast<std::size_t>(count); }
 };
-
-template <typename Root>
-int error_of(Root& root) {
-  try {
-    static_cast<void>(root.take());
-  } catch (const oops& e) {
-    return e.number;
-  } catch (const operation_canceled&) {
-    return -1;
-  }
-  return 0;
-}
 
 }  // namespace
 

@@ -3,7 +3,6 @@
 #include <rondo/compose/when_all_settled.hpp>
 
 #include <memory>
-#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -54,10 +53,7 @@ TASK_TEST("when_all_settled over a range keeps the order") {
 }
 
 TASK_TEST("when_all_settled with a limit keeps the order, too") {
-  const auto numbers = std::views::iota(0, 10);
-  std::vector<task<int>> all;
-  for (const int i : numbers) all.push_back(odd_ones_fail(i));
-  const auto ends = co_await when_all_settled(std::move(all), max_concurrency{3});
+  const auto ends = co_await when_all_settled(pulled(10, odd_ones_fail), max_concurrency{3});
   REQUIRE(ends.size() == 10);
   CHECK(*ends[8] == 8);
   CHECK(!ends[9].has_value());
