@@ -67,10 +67,10 @@ class [[nodiscard("a stream does nothing until next() is awaited")]] completion_
 
   /// Waits until another one has ended. Gives: an optional completed, empty when all have been given.
   /// Throws: what the range throws. Canceled: nothing is lost; it may be called again.
-  [[nodiscard]] auto next() & { return step<detail::next_completed<R>>(*block_); }
+  auto next() & { return step<detail::next_completed<R>>(*block_); }
 
   /// Cancels those that still run and waits for their end, whether the task is canceled or not.
-  [[nodiscard]] auto close() & { return step<detail::close_completed<R>>(*block_); }
+  auto close() & { return step<detail::close_completed<R>>(*block_); }
 
  private:
   detail::completion_handle<R> block_;
@@ -79,11 +79,11 @@ class [[nodiscard("a stream does nothing until next() is awaited")]] completion_
 /// Runs every element of a range at once, or at most `limit` at a time: the next one is started when an
 /// end was taken.
 template <detail::awaitable_range R>
-[[nodiscard]] auto as_completed(R&& range) {
+auto as_completed(R&& range) {
   return completion_stream<R>(std::forward<R>(range), std::numeric_limits<std::size_t>::max());
 }
 template <detail::awaitable_range R>
-[[nodiscard]] auto as_completed(R&& range, max_concurrency limit) {
+auto as_completed(R&& range, max_concurrency limit) {
   if (limit.value == 0) throw std::invalid_argument("max_concurrency{0} would never end");
   return completion_stream<R>(std::forward<R>(range), limit.value);
 }
@@ -99,11 +99,11 @@ task<> each_completed(completion_stream<R> stream, F f);
 /// Throws: what f throws, after the rest was canceled and has ended; what the range throws.
 /// Canceled: cancels and waits for all.
 template <detail::awaitable_range R, typename F>
-[[nodiscard]] task<> for_each_completed(R&& range, F f) {
+task<> for_each_completed(R&& range, F f) {
   return detail::each_completed<R, F>(as_completed(std::forward<R>(range)), std::move(f));
 }
 template <detail::awaitable_range R, typename F>
-[[nodiscard]] task<> for_each_completed(R&& range, F f, max_concurrency limit) {
+task<> for_each_completed(R&& range, F f, max_concurrency limit) {
   return detail::each_completed<R, F>(as_completed(std::forward<R>(range), limit), std::move(f));
 }
 

@@ -35,7 +35,7 @@ class [[nodiscard("as_result does nothing until it is awaited")]] as_result_desc
 /// Awaits something and gives a result, whatever happens. For an I/O operation nothing is thrown and
 /// nothing allocated on the way.
 template <awaitable A>
-[[nodiscard]] auto as_result(A&& awaitable) {
+auto as_result(A&& awaitable) {
   return detail::as_result_description<A>(std::forward<A>(awaitable));
 }
 

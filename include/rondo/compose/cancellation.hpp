@@ -74,15 +74,15 @@ class checkpoint_state : ready_node {
 }  // namespace detail
 
 /// Whether the task is being canceled. Does not wait; never throws. False inside a shield.
-[[nodiscard]] inline auto cancellation_requested() noexcept {
+inline auto cancellation_requested() noexcept {
   return detail::requested_description();
 }
 
 /// Lets everybody else who is ready run first, and throws operation_canceled if the task is being
 /// canceled. Costs no system call.
-[[nodiscard]] inline auto checkpoint() noexcept { return detail::checkpoint_description(); }
+inline auto checkpoint() noexcept { return detail::checkpoint_description(); }
 
 /// checkpoint, by the name that says what it does for the others.
-[[nodiscard]] inline auto yield() noexcept { return checkpoint(); }
+inline auto yield() noexcept { return checkpoint(); }
 
 }  // namespace rondo

@@ -35,13 +35,13 @@ task<await_result_t<Body>> run_finally(Body body, F cleanup, Args... args);
 /// if body gave a value or was canceled.
 /// Canceled: body is; the cleanup is not. One coroutine frame.
 template <awaitable Body, awaitable Cleanup>
-[[nodiscard]] auto finally(Body&& body, Cleanup&& cleanup) {
+auto finally(Body&& body, Cleanup&& cleanup) {
   return detail::run_finally<Body, Cleanup>(std::forward<Body>(body),
                                             std::forward<Cleanup>(cleanup));
 }
 template <awaitable Body, typename F, typename... Args>
   requires(!awaitable<F> && std::invocable<std::decay_t<F>&, std::decay_t<Args>...>)
-[[nodiscard]] auto finally(Body&& body, F&& cleanup, Args&&... args) {
+auto finally(Body&& body, F&& cleanup, Args&&... args) {
   return detail::run_finally<Body, std::decay_t<F>, std::decay_t<Args>...>(
       std::forward<Body>(body), std::forward<F>(cleanup), std::forward<Args>(args)...);
 }

@@ -36,7 +36,7 @@ class [[nodiscard("shield does nothing until it is awaited")]] shield_descriptio
 ///
 /// Gives, throws: what it gives and throws.
 template <awaitable A>
-[[nodiscard]] auto shield(A&& awaitable) {
+auto shield(A&& awaitable) {
   return detail::shield_description<A>(std::forward<A>(awaitable));
 }
 

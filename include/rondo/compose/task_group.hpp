@@ -178,7 +178,7 @@ class task_group : detail::combinator, detail::spawner, public detail::spawns<ta
 /// Canceled: cancels and waits for all.
 template <typename F, typename... Args>
   requires std::invocable<std::decay_t<F>&, task_group&, std::decay_t<Args>...>
-[[nodiscard]] auto with_task_group(F&& body, Args&&... args) {
+auto with_task_group(F&& body, Args&&... args) {
   return detail::group_description<std::decay_t<F>, std::decay_t<Args>...>(
       std::decay_t<F>(std::forward<F>(body)), std::decay_t<Args>(std::forward<Args>(args))...);
 }

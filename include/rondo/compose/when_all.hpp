@@ -34,7 +34,7 @@ class all_values;
 /// Keep alive: what is given as an lvalue (handles); rvalues are moved in.
 /// Canceled: cancels and waits for all; gives the values if all of them still succeeded.
 template <awaitable... A>
-[[nodiscard]] auto when_all(A&&... awaitables) {
+auto when_all(A&&... awaitables) {
   return detail::arguments_description<detail::all_values, A...>(std::forward<A>(awaitables)...);
 }
 
@@ -45,7 +45,7 @@ template <awaitable... A>
 /// Throws: what iterating throws, before anything was started; the first error of a child, after all
 /// have ended. Allocates once for the children, once for the values.
 template <detail::awaitable_range R>
-[[nodiscard]] auto when_all(R&& range) {
+auto when_all(R&& range) {
   return detail::range_description<detail::all_values, R>(std::forward<R>(range));
 }
 
@@ -55,7 +55,7 @@ template <detail::awaitable_range R>
 /// Completes when, canceled: as when_all over a range; after an error nothing more is pulled.
 /// Throws: std::invalid_argument for a limit of 0. What the range throws counts as a child's error.
 template <detail::awaitable_range R>
-[[nodiscard]] auto when_all(R&& range, max_concurrency limit) {
+auto when_all(R&& range, max_concurrency limit) {
   return detail::lanes_description<detail::keep_values, R>(std::forward<R>(range), limit);
 }
 
@@ -67,7 +67,7 @@ void when_all(R&&, auto...) {
 /// The name that asyncio's users look for.
 template <typename... A>
   requires requires(A&&... a) { when_all(std::forward<A>(a)...); }
-[[nodiscard]] auto gather(A&&... awaitables) {
+auto gather(A&&... awaitables) {
   return when_all(std::forward<A>(awaitables)...);
 }
 

@@ -26,20 +26,20 @@ class all_results;
 ///
 /// Completes when: all have ended. Canceled: cancels and waits for all; their results say so.
 template <awaitable... A>
-[[nodiscard]] auto when_all_settled(A&&... awaitables) {
+auto when_all_settled(A&&... awaitables) {
   return detail::arguments_description<detail::all_results, A...>(std::forward<A>(awaitables)...);
 }
 
 /// Runs every element of a range at once and gives a vector of results, in the order of the range.
 template <detail::awaitable_range R>
-[[nodiscard]] auto when_all_settled(R&& range) {
+auto when_all_settled(R&& range) {
   return detail::range_description<detail::all_results, R>(std::forward<R>(range));
 }
 
 /// Runs the elements of a range, at most `limit` at a time. Throws: std::invalid_argument for a limit of
 /// 0; what the range throws, when all that were started have ended.
 template <detail::awaitable_range R>
-[[nodiscard]] auto when_all_settled(R&& range, max_concurrency limit) {
+auto when_all_settled(R&& range, max_concurrency limit) {
   return detail::lanes_description<detail::keep_results, R>(std::forward<R>(range), limit);
 }
 

@@ -42,13 +42,13 @@ struct any_result {
 /// Canceled: cancels and waits for all; who still ends with a value or an error wins.
 template <awaitable... A>
   requires(sizeof...(A) > 0)
-[[nodiscard]] auto when_any(A&&... awaitables) {
+auto when_any(A&&... awaitables) {
   return detail::arguments_description<detail::first_end, A...>(std::forward<A>(awaitables)...);
 }
 
 /// The same for a range; gives an any_result. Throws: std::invalid_argument for an empty range.
 template <detail::awaitable_range R>
-[[nodiscard]] auto when_any(R&& range) {
+auto when_any(R&& range) {
   return detail::range_description<detail::first_end, R>(std::forward<R>(range));
 }
 
@@ -59,13 +59,13 @@ template <detail::awaitable_range R>
 /// Canceled: cancels and waits for all; who still ends with a value wins.
 template <awaitable... A>
   requires(sizeof...(A) > 0)
-[[nodiscard]] auto first_success(A&&... awaitables) {
+auto first_success(A&&... awaitables) {
   return detail::arguments_description<detail::first_value, A...>(std::forward<A>(awaitables)...);
 }
 
 /// The same for a range; gives an any_result. Throws: std::invalid_argument for an empty range.
 template <detail::awaitable_range R>
-[[nodiscard]] auto first_success(R&& range) {
+auto first_success(R&& range) {
   return detail::range_description<detail::first_value, R>(std::forward<R>(range));
 }
 

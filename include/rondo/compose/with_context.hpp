@@ -42,7 +42,7 @@ class [[nodiscard("with_context does nothing until it is awaited")]] with_contex
 /// Gives, throws: what it gives and throws. A value that is set twice counts as it was set last.
 /// Keep alive: the variables. Allocates once for each value.
 template <typename T, typename U, typename... Rest>
-[[nodiscard]] auto with_context(context_var<T>& variable, U&& value, Rest&&... rest);
+auto with_context(context_var<T>& variable, U&& value, Rest&&... rest);
 
 // Implementation
 

@@ -72,60 +72,60 @@ class file {
   }
 
   /// Reads at the file's position: at least one byte, or 0 at the end. Keep alive: the buffer.
-  [[nodiscard]] auto read(mutable_buffer to) & { return io::read(native_handle(), to); }
+  auto read(mutable_buffer to) & { return io::read(native_handle(), to); }
   /// Reads at a byte offset; the position does not matter and does not move.
-  [[nodiscard]] auto read_at(mutable_buffer to, std::uint64_t offset) & {
+  auto read_at(mutable_buffer to, std::uint64_t offset) & {
     return io::read(native_handle(), to, static_cast<std::int64_t>(offset));
   }
   /// Fills the buffer. Throws: unexpected_eof at the end of the file.
-  [[nodiscard]] auto read_exactly(mutable_buffer to) & {
+  auto read_exactly(mutable_buffer to) & {
     return io::operation(detail::read_exactly_op{native_handle(), to, -1});
   }
-  [[nodiscard]] auto read_exactly_at(mutable_buffer to, std::uint64_t offset) & {
+  auto read_exactly_at(mutable_buffer to, std::uint64_t offset) & {
     return io::operation(
         detail::read_exactly_op{native_handle(), to, static_cast<std::int64_t>(offset)});
   }
   /// Everything from the position to the end.
-  [[nodiscard]] task<std::string> read_all() &;
+  task<std::string> read_all() &;
 
   /// Writes everything at the position (with `append`: at the end). Keep alive: the buffer, unless it is
   /// given away. Canceled half-way: how much was written is lost.
   template <detail::source_of_bytes B>
-  [[nodiscard]] auto write(B&& from) & {
+  auto write(B&& from) & {
     return write_everything(std::forward<B>(from), -1);
   }
   /// Writes everything at a byte offset.
   template <detail::source_of_bytes B>
-  [[nodiscard]] auto write_at(B&& from, std::uint64_t offset) & {
+  auto write_at(B&& from, std::uint64_t offset) & {
     return write_everything(std::forward<B>(from), static_cast<std::int64_t>(offset));
   }
   /// Writes once, at the position, and gives how many bytes went.
   template <detail::source_of_bytes B>
-  [[nodiscard]] auto write_some(B&& from) & {
+  auto write_some(B&& from) & {
     return io::write(native_handle(), std::forward<B>(from));
   }
 
   /// In bytes.
-  [[nodiscard]] auto size() & {
+  auto size() & {
     return io::operation<detail::size_op>(
         detail::size_op{{native_handle(), "", AT_EMPTY_PATH, STATX_SIZE}});
   }
   /// Cuts the file off, or fills it up with zeros. A system call on a thread: the ring has an operation
   /// for it only since Linux 6.9.
-  [[nodiscard]] auto resize(std::uint64_t size) & {
+  auto resize(std::uint64_t size) & {
     return to_thread(&file::truncate, native_handle(), static_cast<off_t>(size));
   }
   /// Returns when the data and what describes it are on the disk.
-  [[nodiscard]] auto sync() & { return io::fsync(native_handle()); }
+  auto sync() & { return io::fsync(native_handle()); }
   /// The same without times and the like.
-  [[nodiscard]] auto sync_data() & { return io::fsync(native_handle(), IORING_FSYNC_DATASYNC); }
+  auto sync_data() & { return io::fsync(native_handle(), IORING_FSYNC_DATASYNC); }
   /// Makes sure that there is room on the disk for these bytes; the file grows if need be.
-  [[nodiscard]] auto allocate(std::uint64_t offset, std::uint64_t length) & {
+  auto allocate(std::uint64_t offset, std::uint64_t length) & {
     return io::fallocate(native_handle(), 0, static_cast<std::int64_t>(offset),
                          static_cast<std::int64_t>(length));
   }
   /// Closes, and reports an error that the disk had kept for the end. Not canceled, not refused.
-  [[nodiscard]] auto close() & { return io::close(std::move(fd_)); }
+  auto close() & { return io::close(std::move(fd_)); }
 
   [[nodiscard]] int native_handle() const noexcept { return fd_.native_handle(); }
   [[nodiscard]] int release() noexcept { return fd_.release(); }
@@ -135,7 +135,7 @@ class file {
   explicit file(descriptor fd) noexcept : fd_(std::move(fd)) {}
 
   template <typename B>
-  [[nodiscard]] auto write_everything(B&& from, std::int64_t offset) {
+  auto write_everything(B&& from, std::int64_t offset) {
     using op = detail::write_op<detail::source<B>>;
     return io::operation<op>(op{native_handle(), detail::source<B>(std::forward<B>(from)), offset});
   }

@@ -31,7 +31,7 @@ task<> write_whole_file(path_argument path, Source from) {
 
 /// All bytes of a file. Keep alive: a path given as an lvalue.
 /// Throws: std::system_error that names the path.
-[[nodiscard]] inline task<std::string> read_file(detail::path_argument path) {
+inline task<std::string> read_file(detail::path_argument path) {
   file f = co_await file::open(path);
   try {
     co_return co_await f.read_all();
@@ -44,7 +44,7 @@ task<> write_whole_file(path_argument path, Source from) {
 /// cancellation leaves what was written so far.
 /// Keep alive: the path and the data, unless they are given away. Throws: std::system_error.
 template <detail::source_of_bytes B>
-[[nodiscard]] task<> write_file(detail::path_argument path, B&& from) {
+task<> write_file(detail::path_argument path, B&& from) {
   return detail::write_whole_file(std::move(path), detail::source<B>(std::forward<B>(from)));
 }
 

@@ -38,17 +38,17 @@ class session {
   /// Throws: std::bad_alloc; std::runtime_error when libcurl cannot be set up.
   explicit session(session_options options) : driver_(new detail::driver(std::move(options))) {}
 
-  [[nodiscard]] auto get(std::string url) { return send(request("GET", std::move(url))); }
-  [[nodiscard]] auto head(std::string url) { return send(request("HEAD", std::move(url))); }
-  [[nodiscard]] auto delete_(std::string url) { return send(request("DELETE", std::move(url))); }
+  auto get(std::string url) { return send(request("GET", std::move(url))); }
+  auto head(std::string url) { return send(request("HEAD", std::move(url))); }
+  auto delete_(std::string url) { return send(request("DELETE", std::move(url))); }
   /// The body is sent as it is, without a Content-Type; for that, and for JSON, see request.
-  [[nodiscard]] auto post(std::string url, std::string body) {
+  auto post(std::string url, std::string body) {
     return send(request("POST", std::move(url)).body(std::move(body)));
   }
-  [[nodiscard]] auto put(std::string url, std::string body) {
+  auto put(std::string url, std::string body) {
     return send(request("PUT", std::move(url)).body(std::move(body)));
   }
-  [[nodiscard]] auto patch(std::string url, std::string body) {
+  auto patch(std::string url, std::string body) {
     return send(request("PATCH", std::move(url)).body(std::move(body)));
   }
 

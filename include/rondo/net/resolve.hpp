@@ -33,11 +33,11 @@ namespace rondo {
 /// Gives: at least one endpoint, in the order of RFC 6724. Throws: std::system_error of
 /// resolve_category that names the host.
 /// Canceled: a look-up that has begun is waited for; the resolver has its own time limits.
-[[nodiscard]] task<std::vector<endpoint>> resolve(std::string host, std::string service);
+task<std::vector<endpoint>> resolve(std::string host, std::string service);
 
 /// Connects to the first endpoint of a name that answers, trying them in order.
 /// Throws: std::system_error; when there were several, the error of the last.
-[[nodiscard]] task<tcp_stream> connect(std::string host, std::uint16_t port);
+task<tcp_stream> connect(std::string host, std::uint16_t port);
 
 // Implementation
 

@@ -42,7 +42,7 @@ class socket_base {
   /// Cancels what is in flight on the socket (it ends with errc::closed) and closes it. The destructor
   /// closes, too, but can neither cancel nor report.
   /// Canceled: no; what gives back is not canceled.
-  [[nodiscard]] auto close() & { return io::close(std::move(fd_)); }
+  auto close() & { return io::close(std::move(fd_)); }
 
  protected:
   socket_base() noexcept = default;

@@ -46,25 +46,25 @@ class tcp_stream : public detail::socket_base {
       const endpoint& peer);
 
   /// Reads what there is, at least one byte; 0 at the end. Keep alive: the buffer.
-  [[nodiscard]] auto read(mutable_buffer to) & { return io::recv(native_handle(), to); }
+  auto read(mutable_buffer to) & { return io::recv(native_handle(), to); }
 
   /// Fills the buffer. Throws: unexpected_eof, which knows how much came before the end. Canceled
   /// half-way: how much came is lost.
-  [[nodiscard]] auto read_exactly(mutable_buffer to) & {
+  auto read_exactly(mutable_buffer to) & {
     return io::operation(detail::recv_exactly_op{native_handle(), to});
   }
 
   /// Writes everything. Keep alive: the buffer, unless it is given away (an rvalue string or vector).
   /// Canceled half-way: how much went is lost.
   template <detail::source_of_bytes B>
-  [[nodiscard]] auto write(B&& from) & {
+  auto write(B&& from) & {
     using op = detail::send_op<detail::source<B>>;
     return io::operation<op>(op{native_handle(), detail::source<B>(std::forward<B>(from))});
   }
 
   /// Writes at least one byte and gives how many went.
   template <detail::source_of_bytes B>
-  [[nodiscard]] auto write_some(B&& from) & {
+  auto write_some(B&& from) & {
     return io::send(native_handle(), std::forward<B>(from));
   }
 
@@ -102,7 +102,7 @@ class tcp_listener : public detail::socket_base {
   [[nodiscard]] static tcp_listener bind(const endpoint& at, listen_options options = {});
 
   /// Waits for the next peer. Canceled: a connection that arrives all the same is delivered or closed.
-  [[nodiscard]] auto accept() & {
+  auto accept() & {
     return io::operation(detail::accept_op<tcp_stream>{native_handle()});
   }
 

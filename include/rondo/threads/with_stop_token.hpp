@@ -39,7 +39,7 @@ class [[nodiscard("with_stop_token does nothing until it is awaited")]] stop_des
 /// awaiter takes for an error of its own if nobody has canceled that.
 /// Thread: the loop's; request_stop any.
 template <awaitable A>
-[[nodiscard]] auto with_stop_token(std::stop_token token, A&& awaitable) {
+auto with_stop_token(std::stop_token token, A&& awaitable) {
   return detail::stop_description<A>(std::move(token), std::forward<A>(awaitable));
 }
 

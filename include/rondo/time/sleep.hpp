@@ -46,7 +46,7 @@ class [[nodiscard("a sleep does nothing until it is awaited")]] sleep_descriptio
 /// Sleeps for at least this long, measured from the start of the await. Zero or less is a `yield`.
 /// Canceled: wakes at once.
 template <typename Rep, typename Period>
-[[nodiscard]] auto sleep_for(std::chrono::duration<Rep, Period> duration) noexcept {
+auto sleep_for(std::chrono::duration<Rep, Period> duration) noexcept {
   using namespace std::chrono;
   using wide = std::chrono::duration<double, std::nano>;
   if (wide(duration) >= wide(nanoseconds::max())) {
@@ -57,7 +57,7 @@ template <typename Rep, typename Period>
 }
 
 /// Sleeps until a moment of the steady clock. One that has passed is a `yield`.
-[[nodiscard]] inline auto sleep_until(time_point deadline) noexcept {
+inline auto sleep_until(time_point deadline) noexcept {
   return detail::sleep_description(deadline);
 }
 

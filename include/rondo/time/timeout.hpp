@@ -145,13 +145,13 @@ class timeout_scope : detail::nested_line, detail::timer {
 /// Gives: what it gives. A limit of zero or less starts it and takes what ends without waiting.
 /// Throws: timeout_error when the limit canceled it; its own errors.
 template <typename Rep, typename Period, awaitable A>
-[[nodiscard]] auto with_timeout(std::chrono::duration<Rep, Period> limit, A&& awaitable) {
+auto with_timeout(std::chrono::duration<Rep, Period> limit, A&& awaitable) {
   return detail::timeout_description<A, detail::timeout_state>(detail::time_limit(limit),
                                                                std::forward<A>(awaitable));
 }
 /// The same until a moment of the steady clock.
 template <awaitable A>
-[[nodiscard]] auto with_deadline(time_point deadline, A&& awaitable) {
+auto with_deadline(time_point deadline, A&& awaitable) {
   return detail::timeout_description<A, detail::timeout_state>(detail::time_limit(deadline),
                                                                std::forward<A>(awaitable));
 }
@@ -160,14 +160,14 @@ template <awaitable A>
 /// and move it. It and its arguments are kept until the task has ended.
 template <typename Rep, typename Period, typename F, typename... Args>
   requires std::invocable<std::decay_t<F>&, timeout_scope&, std::decay_t<Args>...>
-[[nodiscard]] auto with_timeout(std::chrono::duration<Rep, Period> limit, F&& body, Args&&... args) {
+auto with_timeout(std::chrono::duration<Rep, Period> limit, F&& body, Args&&... args) {
   return detail::timeout_body_description<std::decay_t<F>, std::decay_t<Args>...>(
       detail::time_limit(limit), std::decay_t<F>(std::forward<F>(body)),
       std::decay_t<Args>(std::forward<Args>(args))...);
 }
 template <typename F, typename... Args>
   requires std::invocable<std::decay_t<F>&, timeout_scope&, std::decay_t<Args>...>
-[[nodiscard]] auto with_deadline(time_point deadline, F&& body, Args&&... args) {
+auto with_deadline(time_point deadline, F&& body, Args&&... args) {
   return detail::timeout_body_description<std::decay_t<F>, std::decay_t<Args>...>(
       detail::time_limit(deadline), std::decay_t<F>(std::forward<F>(body)),
       std::decay_t<Args>(std::forward<Args>(args))...);
@@ -176,7 +176,7 @@ template <typename F, typename... Args>
 /// Awaits something for at most this long. Gives an optional, empty when time was up; a bool for void.
 /// Throws: its own errors.
 template <typename Rep, typename Period, awaitable A>
-[[nodiscard]] auto try_for(std::chrono::duration<Rep, Period> limit, A&& awaitable) {
+auto try_for(std::chrono::duration<Rep, Period> limit, A&& awaitable) {
   return detail::timeout_description<A, detail::try_for_state>(detail::time_limit(limit),
                                                                std::forward<A>(awaitable));
 }

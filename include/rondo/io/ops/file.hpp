@@ -215,31 +215,31 @@ namespace rondo::io {
 
 /// Reads at most once. Gives how many bytes came; 0 at the end. `offset` -1: the current position, or
 /// a stream.
-[[nodiscard]] inline auto read(int fd, mutable_buffer to, std::int64_t offset = -1) {
+inline auto read(int fd, mutable_buffer to, std::int64_t offset = -1) {
   return operation(detail::read_op{fd, to, offset});
 }
 
 /// Writes at most once. Gives how many bytes went.
 template <detail::source_of_bytes B>
-[[nodiscard]] auto write(int fd, B&& from, std::int64_t offset = -1) {
+auto write(int fd, B&& from, std::int64_t offset = -1) {
   using op = detail::write_some_op<detail::source<B>>;
   return operation<op>(op{fd, detail::source<B>(std::forward<B>(from)), offset});
 }
 
 /// Reads into several buffers. Keep alive: the array and the buffers.
-[[nodiscard]] inline auto readv(int fd, const iovec* buffers, unsigned count,
+inline auto readv(int fd, const iovec* buffers, unsigned count,
                                 std::int64_t offset = -1) {
   return operation(detail::readv_op{fd, buffers, count, offset});
 }
 
 /// Writes from several buffers. Keep alive: the array and the buffers.
-[[nodiscard]] inline auto writev(int fd, const iovec* buffers, unsigned count,
+inline auto writev(int fd, const iovec* buffers, unsigned count,
                                  std::int64_t offset = -1) {
   return operation(detail::writev_op{fd, buffers, count, offset});
 }
 
 /// open(2), with O_CLOEXEC. Canceled: a descriptor that arrives all the same is delivered or closed.
-[[nodiscard]] inline auto openat(int directory, detail::path_argument path, int flags,
+inline auto openat(int directory, detail::path_argument path, int flags,
                                  mode_t mode = 0666) {
   using op = detail::openat_op<descriptor>;
   return operation<op>(op{directory, std::move(path), flags, mode});
@@ -247,21 +247,21 @@ template <detail::source_of_bytes B>
 
 /// Cancels what is in flight on the descriptor, which then ends with errc::closed, and closes it.
 /// Not canceled itself, and not refused in a canceled scope.
-[[nodiscard]] inline auto close(descriptor fd) {
+inline auto close(descriptor fd) {
   return operation<detail::close_op>(detail::close_op{std::move(fd)});
 }
 
 /// `flags`: 0, or IORING_FSYNC_DATASYNC for fdatasync(2).
-[[nodiscard]] inline auto fsync(int fd, unsigned flags = 0) {
+inline auto fsync(int fd, unsigned flags = 0) {
   return operation(detail::fsync_op{fd, flags});
 }
 
-[[nodiscard]] inline auto fallocate(int fd, int mode, std::int64_t offset, std::int64_t length) {
+inline auto fallocate(int fd, int mode, std::int64_t offset, std::int64_t length) {
   return operation(detail::fallocate_op{fd, mode, offset, length});
 }
 
 /// `flags` and `mask` as for statx(2); an empty path and AT_EMPTY_PATH ask about `directory` itself.
-[[nodiscard]] inline auto statx(int directory, detail::path_argument path, int flags = 0,
+inline auto statx(int directory, detail::path_argument path, int flags = 0,
                                 unsigned mask = STATX_BASIC_STATS) {
   return operation<detail::statx_op>(
       detail::statx_op{directory, std::move(path), flags, mask});

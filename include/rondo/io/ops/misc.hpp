@@ -28,11 +28,11 @@ struct poll_op {
 namespace rondo::io {
 
 /// A round trip to the kernel that does nothing.
-[[nodiscard]] inline auto nop() { return operation(detail::nop_op()); }
+inline auto nop() { return operation(detail::nop_op()); }
 
 /// Waits until one of the events (POLLIN, POLLOUT, ...; see poll(2)) is true of the descriptor, or an
 /// error or hang-up. Gives what is true. The descriptor is left alone.
-[[nodiscard]] inline auto poll(int fd, short events) {
+inline auto poll(int fd, short events) {
   return operation(detail::poll_op{fd, static_cast<unsigned short>(events)});
 }
 
@@ -43,8 +43,8 @@ namespace rondo {
 using io::poll;
 
 /// Waits until reading would not block (or would report an error or the end).
-[[nodiscard]] inline auto readable(int fd) { return io::poll(fd, POLLIN); }
+inline auto readable(int fd) { return io::poll(fd, POLLIN); }
 /// Waits until writing would not block (or would report an error).
-[[nodiscard]] inline auto writable(int fd) { return io::poll(fd, POLLOUT); }
+inline auto writable(int fd) { return io::poll(fd, POLLOUT); }
 
 }  // namespace rondo

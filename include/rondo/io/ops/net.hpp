@@ -130,41 +130,41 @@ struct sendmsg_op {
 
 namespace rondo::io {
 
-[[nodiscard]] inline auto socket(int domain, int type, int protocol = 0) {
+inline auto socket(int domain, int type, int protocol = 0) {
   return operation(detail::socket_op{domain, type, protocol});
 }
 
 /// Connects a socket; the address is copied.
-[[nodiscard]] inline auto connect(int fd, const sockaddr* address, socklen_t length) {
+inline auto connect(int fd, const sockaddr* address, socklen_t length) {
   detail::connect_op op{fd, {}, length};
   std::memcpy(&op.address, address, length < sizeof op.address ? length : sizeof op.address);
   return operation(op);
 }
 
 /// Waits for a connection. Canceled: one that arrives all the same is delivered or closed.
-[[nodiscard]] inline auto accept(int fd) {
+inline auto accept(int fd) {
   return operation(detail::accept_op<descriptor>{fd});
 }
 
 /// Receives at most once. Gives how many bytes came; 0 at the end.
-[[nodiscard]] inline auto recv(int fd, mutable_buffer to, int flags = 0) {
+inline auto recv(int fd, mutable_buffer to, int flags = 0) {
   return operation(detail::recv_op{fd, to, flags});
 }
 
 /// Sends at most once, without SIGPIPE. Gives how many bytes went.
 template <detail::source_of_bytes B>
-[[nodiscard]] auto send(int fd, B&& from, int flags = 0) {
+auto send(int fd, B&& from, int flags = 0) {
   using op = detail::send_some_op<detail::source<B>>;
   return operation<op>(op{fd, detail::source<B>(std::forward<B>(from)), flags});
 }
 
 /// Keep alive: the message and everything it points at.
-[[nodiscard]] inline auto recvmsg(int fd, msghdr* message, unsigned flags = 0) {
+inline auto recvmsg(int fd, msghdr* message, unsigned flags = 0) {
   return operation(detail::recvmsg_op{fd, message, flags});
 }
 
 /// Keep alive: the message and everything it points at.
-[[nodiscard]] inline auto sendmsg(int fd, const msghdr* message, unsigned flags = 0) {
+inline auto sendmsg(int fd, const msghdr* message, unsigned flags = 0) {
   return operation(detail::sendmsg_op{fd, message, flags});
 }
 
