@@ -114,10 +114,9 @@ class oneshot_state : leaf, listener, ready_node {
     }
     {
       const std::lock_guard lock(shared_->mutex);
-      if (shared_->waiting != nullptr) {
-        busy_ = true;
-        return false;
-      }
+      if (shared_->waiting != nullptr) misuse_ = "rondo: two tasks wait for one oneshot";
+      if (shared_->set && !shared_->value && !shared_->error) misuse_ = taken_twice;
+      if (misuse_ != nullptr) return false;
       if (!shared_->set) {
         shared_->waiting = this;
         line.enter(*this);
@@ -130,13 +129,13 @@ class oneshot_state : leaf, listener, ready_node {
 
   [[nodiscard]] outcome how() const noexcept {
     if (canceled_) return outcome::canceled;
-    return busy_ || shared_->error ? outcome::error : outcome::value;
+    return misuse_ != nullptr || shared_->error ? outcome::error : outcome::value;
   }
   T take() {
     if (canceled_) throw operation_canceled();
-    if (busy_) throw std::logic_error("rondo: two tasks wait for one oneshot");
+    if (misuse_ != nullptr) throw std::logic_error(misuse_);
     if (shared_->error) std::rethrow_exception(shared_->error);
-    if (!shared_->value) throw std::logic_error("rondo: a oneshot gives its value once");
+    if (!shared_->value) throw std::logic_error(taken_twice);
     if constexpr (std::is_void_v<T>) {
       return;
     } else if constexpr (std::is_reference_v<T>) {
@@ -148,6 +147,7 @@ class oneshot_state : leaf, listener, ready_node {
 
  private:
   friend oneshot<T>;
+  static constexpr const char* taken_twice = "rondo: a oneshot gives its value once";
 
   /// On any thread, under the lock: the node is on its way from here on, and a cancellation comes too late.
   void arrived() noexcept { line_->loop().push_from_anywhere(*this); }
@@ -171,7 +171,7 @@ class oneshot_state : leaf, listener, ready_node {
   scope* line_ = nullptr;
   continuation told_;
   bool canceled_ = false;
-  bool busy_ = false;
+  const char* misuse_ = nullptr;
 };
 
 }  // namespace detail
