@@ -176,6 +176,7 @@ class play : detail::listener {
 
   // For the performer.
   auto gate(int id) { return gate_description(gates_[static_cast<std::size_t>(id)], id); }
+  void received(int) {}
   std::chrono::nanoseconds duration(int hours) { return std::chrono::hours(hours); }
   task<int> transfer(const node&) { std::abort(); }
   void started(const node& n) { log("+" + std::to_string(n.id)); }

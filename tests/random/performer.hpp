@@ -6,6 +6,7 @@
 //
 // World is where that happens:
 //     auto gate(int id);                                 // the operation that a leaf waits for
+//     void received(int id);                             // what it gave has arrived
 //     std::chrono::nanoseconds duration(int number);     // of a sleep or a limit
 //     task<int> transfer(const node&);
 //     void started(const node&);  void ended(const node&, end, bool canceled);
@@ -34,6 +35,7 @@ struct oops : std::exception {
   int number;
 };
 inline constexpr int nobody_takes_part = 999;
+inline constexpr int unknown_error = 998;
 
 template <typename World>
 class performer {
@@ -66,6 +68,8 @@ class performer {
       return {how::error, w.number_of(e)};
     } catch (const std::invalid_argument&) {
       return {how::error, nobody_takes_part};
+    } catch (...) {
+      return {how::error, unknown_error};
     }
   }
 
@@ -135,6 +139,7 @@ class performer {
   }
   task<int> waits(const node& n) {
     const int value = as_int(co_await w.gate(n.id));
+    w.received(n.id);
     if (n.what == kind::waits_and_fails) throw oops(n.id);
     co_return value;
   }
@@ -142,6 +147,7 @@ class performer {
     int value = n.number;
     try {
       value = as_int(co_await w.gate(n.id));
+      w.received(n.id);
     } catch (const operation_canceled&) {
       if (n.what == kind::spoils) throw oops(n.id);
     }
@@ -233,6 +239,7 @@ class performer {
 
   template <kind K, typename... A>
   task<int> over_arguments(A... each) {
+    const auto as_number = [](auto& v) { return as_int(v); };
     int value = 0;
     if constexpr (K == kind::all) {
       auto all = co_await when_all(std::move(each)...);
@@ -242,10 +249,10 @@ class performer {
       std::apply([&](auto&... r) { ((value = mix(value, code(end_of_result(r)))), ...); }, all);
     } else if constexpr (K == kind::any) {
       auto one = co_await when_any(std::move(each)...);
-      value = mix(static_cast<int>(one.index()), std::visit([](auto& v) { return as_int(v); }, one));
+      value = mix(static_cast<int>(one.index()), std::visit(as_number, one));
     } else {
       auto one = co_await first_success(std::move(each)...);
-      value = mix(static_cast<int>(one.index()), std::visit([](auto& v) { return as_int(v); }, one));
+      value = mix(static_cast<int>(one.index()), std::visit(as_number, one));
     }
     co_return value;
   }
@@ -295,6 +302,7 @@ class performer {
         co_await yield();
       } else {
         co_await w.gate(n.id);
+        w.received(n.id);
       }
     };
     const max_concurrency limit{static_cast<std::size_t>(n.number)};
