@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Everything that can be awaited, in one table. Each row waits until it is canceled; the rows of
+// `that_do_not_wait` end at once, and those of `that_are_not_canceled` go on.
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/loop_test.hpp"
+
+namespace rondo::test {
+
+/// What the rows wait for: nothing ever comes.
+class silence {
+ public:
+  silence() : full_written_(full_.fill()) {}
+  [[nodiscard]] int empty() const { return empty_.out(); }
+  [[nodiscard]] int full() const { return full_.in(); }
+  [[nodiscard]] int peer() const { return pair_.a.native_handle(); }
+
+ private:
+  pipe_ends empty_;
+  pipe_ends full_;
+  std::size_t full_written_;
+  sockets pair_;
+};
+
+inline task<> for_ever() { co_await sleep_for(std::chrono::hours(24)); }
+inline std::vector<task<>> two_for_ever() {
+  std::vector<task<>> two;
+  two.push_back(for_ever());
+  two.push_back(for_ever());
+  return two;
+}
+inline task<> group_for_ever(task_group& group) {
+  group.spawn(for_ever());
+  co_await group.join();
+}
+inline task<> waits_for_a_child(task_group& group) {
+  auto c = group.spawn(for_ever());
+  co_await c;
+}
+inline task<> timed_for_ever(timeout_scope&) { co_await for_ever(); }
+
+/// Calls `visit(name, make)` for everything that waits until it is canceled.
+template <typename Visit>
+task<> each_that_waits(Visit visit) {
+  const silence s;
+  std::array<char, 16> space{};
+  const std::string big(1 << 20, 'x');
+  iovec in{space.data(), space.size()};
+  std::vector<char> much(1 << 20, 'x');
+  iovec out{much.data(), much.size()};
+  msghdr received{};
+  received.msg_iov = &in;
+  received.msg_iovlen = 1;
+  msghdr sent{};
+  sent.msg_iov = &out;
+  sent.msg_iovlen = 1;
+  tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));
+  interval ticks(std::chrono::hours(24));
+  const oneshot<int> answer;
+  auto spawned = spawn(for_ever());
+  auto stream = as_completed(two_for_ever());
+  // A socket whose buffers are full, so that sending waits.
+  const sockets full;
+  ::fcntl(full.a.native_handle(), F_SETFL, O_NONBLOCK);
+  while (::send(full.a.native_handle(), much.data(), much.size(), MSG_NOSIGNAL) > 0) {
+  }
+  while (::send(full.a.native_handle(), much.data(), 1, MSG_NOSIGNAL) > 0) {
+  }
+  ::fcntl(full.a.native_handle(), F_SETFL, 0);
+  const int clogged = full.a.native_handle();
+  using detail::read_exactly_op;
+
+  co_await visit("read", [&] { return io::read(s.empty(), space); });
+  co_await visit("read exactly",
+                 [&] { return io::operation(read_exactly_op{s.empty(), space, -1}); });
+  co_await visit("readv", [&] { return io::readv(s.empty(), &in, 1); });
+  co_await visit("write", [&] { return io::write(s.full(), big); });
+  co_await visit("writev", [&] { return io::writev(s.full(), &out, 1); });
+  co_await visit("recv", [&] { return io::recv(s.peer(), space); });
+  co_await visit("recv exactly", [&] {
+    return io::operation(detail::recv_exactly_op{s.peer(), space});
+  });
+  co_await visit("recvmsg", [&] { return io::recvmsg(s.peer(), &received); });
+  co_await visit("send", [&] { return io::send(clogged, big); });
+  co_await visit("sendmsg", [&] { return io::sendmsg(clogged, &sent); });
+  co_await visit("poll", [&] { return io::poll(s.empty(), POLLIN); });
+  co_await visit("accept", [&] { return listener.accept(); });
+  co_await visit("sleep_for", [] { return sleep_for(std::chrono::hours(24)); });
+  co_await visit("interval", [&] { return ticks.next(); });
+  co_await visit("a task", [] { return for_ever(); });
+  co_await visit("join_handle", [&] { return std::ref(spawned); });
+  co_await visit("join_handle::wait", [&] { return spawned.wait(); });
+  co_await visit("oneshot", [&] { return answer.wait(); });
+  co_await visit("as_completed", [&] { return stream.next(); });
+  co_await visit("for_each_completed",
+                 [] { return for_each_completed(two_for_ever(), [](completed<void>&) {}); });
+  co_await visit("when_all", [] { return when_all(for_ever(), yield()); });
+  co_await visit("when_all of a range", [] { return when_all(two_for_ever()); });
+  co_await visit("when_all with a limit",
+                 [] { return when_all(two_for_ever(), max_concurrency{1}); });
+  co_await visit("when_any", [&] { return when_any(for_ever(), io::read(s.empty(), space)); });
+  co_await visit("when_any of a range", [] { return when_any(two_for_ever()); });
+  co_await visit("first_success", [] { return first_success(for_ever(), for_ever()); });
+  co_await visit("first_success of a range", [] { return first_success(two_for_ever()); });
+  co_await visit("with_task_group", [] { return with_task_group(group_for_ever); });
+  co_await visit("child", [] { return with_task_group(waits_for_a_child); });
+  co_await visit("with_timeout", [] { return with_timeout(std::chrono::hours(1), for_ever()); });
+  co_await visit("with_timeout of a body",
+                 [] { return with_timeout(std::chrono::hours(1), timed_for_ever); });
+  co_await visit("with_deadline", [] { return with_deadline(time_point::max(), for_ever()); });
+  co_await visit("try_for", [] { return try_for(std::chrono::hours(1), for_ever()); });
+  co_await visit("with_stop_token", [] { return with_stop_token({}, for_ever()); });
+  static context_var<int> variable;
+  co_await visit("with_context", [] { return with_context(variable, 1, for_ever()); });
+  co_await visit("finally", [] { return finally(for_ever(), [] {}); });
+
+  co_await stream.close();
+  spawned.cancel();
+}
+
+/// What ends with a result in a canceled task, because a cancellation is a result there.
+template <typename Visit>
+task<> each_that_gives_a_result(Visit visit) {
+  co_await visit("as_result", [] { return as_result(for_ever()); });
+  co_await visit("when_all_settled", [] { return when_all_settled(for_ever(), for_ever()); });
+  co_await visit("when_all_settled of a range", [] { return when_all_settled(two_for_ever()); });
+  co_await visit("when_all_settled with a limit",
+                 [] { return when_all_settled(two_for_ever(), max_concurrency{1}); });
+}
+
+/// What is over before anybody could cancel it, or takes a moment that nobody can cut short.
+template <typename Visit>
+task<> each_that_is_short(Visit visit) {
+  static context_var<int> variable;
+  const temporary_folder folder;
+  const std::string name = folder / "file";
+  co_await write_file(name, "some bytes");
+  file f = co_await file::open(name, open_mode::read | open_mode::write);
+  const int fd = f.native_handle();
+  const tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));
+  const endpoint at = listener.local_endpoint();
+  auto stream = as_completed(two_for_ever());
+
+  co_await visit("nop", [] { return io::nop(); });
+  co_await visit("yield", [] { return yield(); });
+  co_await visit("sleep_until", [] { return sleep_until(time_point()); });
+  co_await visit("cancellation_requested", [] { return cancellation_requested(); });
+  co_await visit("context_var", [] { return std::ref(variable); });
+  co_await visit("shield", [] { return shield(yield()); });
+  co_await visit("as_completed::close", [&] { return stream.close(); });
+  co_await visit("to_thread", [] { return to_thread([](int n) { return n; }, 1); });
+  co_await visit("openat", [&] { return io::openat(AT_FDCWD, name, O_RDONLY); });
+  co_await visit("close", [&] { return io::close(descriptor(::dup(fd))); });
+  co_await visit("fsync", [&] { return io::fsync(fd); });
+  co_await visit("fallocate", [&] { return io::fallocate(fd, 0, 0, 4096); });
+  co_await visit("statx", [&] { return io::statx(AT_FDCWD, name); });
+  co_await visit("file::size", [&] { return f.size(); });
+  co_await visit("write_some", [&] { return f.write_some("x"); });
+  co_await visit("file::write", [&] { return f.write("x"); });
+  co_await visit("socket", [] { return io::socket(AF_INET, SOCK_STREAM); });
+  co_await visit("connect of a stream", [&] { return tcp_stream::connect(at); });
+  const auto loose = descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  co_await visit("connect", [&] {
+    return io::connect(loose.native_handle(), at.native(), at.native_size());
+  });
+  const sockets pair;
+  const int socket = pair.a.native_handle();
+  co_await visit("send everything", [&] {
+    using bytes = detail::source<std::string_view>;
+    return io::operation(detail::send_op<bytes>{socket, bytes(std::string_view("x"))});
+  });
+}
+
+}  // namespace rondo::test
