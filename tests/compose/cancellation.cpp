@@ -119,7 +119,7 @@ TASK_TEST("a checkpoint that wins a race has won it, although the losers are can
   CHECK(second.index() == 1);
 }
 
-TASK_TEST("an error that calls itself a cancellation stays an error when others are canceled for it") {
+TASK_TEST("an error that calls itself a cancellation stays one when others are canceled for it") {
   gate never;
   const auto throws = []() -> task<> {
     co_await checkpoint();
@@ -176,7 +176,7 @@ TASK_TEST("checkpoints and questions allocate nothing") {
 
 namespace {
 
-/// Starts something that uses `text` when it is canceled, and drops it before it has waited for anything.
+/// Starts something that uses `text` when it is canceled, and drops it before it has waited.
 task<> drops_a_stream(gate& never, const std::string& text, std::string& log) {
   const auto uses = [](gate& g, const std::string& t, std::string& l) -> task<int> {
     try {
@@ -196,7 +196,7 @@ task<> drops_a_stream(gate& never, const std::string& text, std::string& log) {
 
 }  // namespace
 
-TASK_TEST("what a child of a combinator drops before it first waits has ended when the combinator has") {
+TASK_TEST("what a child drops before it first waits has ended when the combinator has") {
   gate never;
   std::string log;
   {

@@ -45,7 +45,7 @@ task<> fails_while_canceled(gate& g) {
 
 // What it gives
 
-TASK_TEST("finally gives what its body gives: values, what can only be moved, references, nothing") {
+TASK_TEST("finally gives what its body gives: values, references, what is moved, nothing") {
   std::string log;
   int there = 4;
   const auto refer = [](int& n) -> task<int&> { co_return n; };

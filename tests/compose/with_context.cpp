@@ -74,7 +74,7 @@ struct noted_range : std::ranges::view_base {
 
 // What it gives
 
-TASK_TEST("with_context gives what it surrounds: values, references, what can only be moved, nothing") {
+TASK_TEST("with_context gives what it surrounds: values, references, what is moved, nothing") {
   int there = 4;
   const auto refer = [](int& n) -> task<int&> { co_return n; };
   const auto make = [](int n) -> task<std::unique_ptr<int>> { co_return std::make_unique<int>(n); };
@@ -179,7 +179,7 @@ TASK_TEST("a range is read by whoever awaits the combinator, with its values") {
   CHECK(log == "vvvvvvvvv");
 }
 
-TASK_TEST("children of a task group see the values of whoever spawned them, from their first line on") {
+TASK_TEST("children of a task group see the values of whoever spawned them, from the start") {
   std::string log;
   const auto body = [&log](task_group& group) -> task<> {
     const auto spawns = [](task_group& g, std::string& l) -> task<> {

@@ -189,7 +189,7 @@ LOOP_TEST("a canceled wait takes nothing, and may be repeated") {
   CHECK(n == 3);
 }
 
-LOOP_TEST("what is set first counts: a cancellation that comes after it, in the same turn, does not") {
+LOOP_TEST("a value counts although a cancellation comes after it in the same turn") {
   oneshot<int> o;
   auto waiting = rondo::spawn(waits(o));
   co_await settle();

@@ -248,7 +248,7 @@ TEST_CASE("a std::jthread's own token stops a loop that runs on it") {
   CHECK(code == rondo::errc::canceled);
 }
 
-LOOP_TEST("a stop that races with the end either cancels or comes too late, and touches nothing then") {
+LOOP_TEST("a stop that races with the end cancels, or comes too late and touches nothing") {
   constexpr int count = 1000;
   std::vector<std::stop_source> sources(count);
   std::atomic<int> begun{0};
