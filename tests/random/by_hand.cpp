@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Random trees on a loop that is driven by hand: gates instead of descriptors, and time passes when the
-// test says so. What happens is fully determined, so the model predicts every line of the log.
+// Random trees on a loop that is driven by hand: gates instead of descriptors, and time passes when
+// the test says so. What happens is fully determined, so the model predicts every line of the log.
 
 #include <rondo/rondo.hpp>
 
@@ -15,6 +15,7 @@
 
 #include "random/model.hpp"
 #include "random/performer.hpp"
+#include "random/running_tree.hpp"
 #include "random/tree.hpp"
 #include "support/catch.hpp"
 #include "support/heap.hpp"
@@ -258,6 +259,7 @@ TEST_CASE("a random tree of combinators does what the rules say, step by step") 
   stepped_loop loop;
   for (std::uint64_t seed = which.first; seed != which.first + which.count; ++seed) {
     const tree t = tree::make(seed, leaves::gates);
+    const running_tree named(t);
     const std::string wrong = compare(t, loop);
     if (wrong.empty() && which.count != 1) continue;
     WARN(describe(t) << wrong);

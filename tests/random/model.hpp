@@ -3,10 +3,10 @@
 
 // What must come of a tree: the rules of api.md in a few plain functions, without rondo.
 //
-// A *line* is canceled as a whole, and is suspended on at most one thing, its leaf. A node is either a
-// task, a small coroutine that notes when it starts and ends, or an operation. Both are started with a
-// `waiter`, and give their end at once or tell the waiter later: a coroutine in a turn of its own, a
-// combinator at the moment of the end. Turns are first come, first served.
+// A *line* is canceled as a whole, and is suspended on at most one thing, its leaf. A node is a task,
+// that is a small coroutine which notes when it starts and ends, or an operation. Both are started
+// with a `waiter`, and give their end at once or tell the waiter later: a coroutine in a turn of
+// its own, a combinator at the moment of the end. Turns are first come, first served.
 
 #include <coroutine>
 #include <deque>
@@ -226,8 +226,8 @@ class model {
       case kind::swallows:
       case kind::spoils:
         e = co_await until(op);
-        if (!e.is_value()) e = {n.what == kind::spoils ? how::error : how::value,
-                                n.what == kind::spoils ? n.id : n.number};
+        if (!e.is_value() && n.what == kind::swallows) e = {how::value, n.number};
+        if (!e.is_value() && n.what == kind::spoils) e = {how::error, n.id};
         break;
       case kind::sequence:
       case kind::insists:
@@ -235,9 +235,9 @@ class model {
         for (std::size_t i = 0; i < n.children.size() && e.is_value(); ++i) {
           const auto child = [&](waiter w) { return start(n.children[i], l, std::move(w)); };
           end next = co_await until(child);
-          if (n.what == kind::insists && i == 0 && next.is_cancellation()) next = {how::value, 0};
-          const bool first_of_two = n.what == kind::insists && i == 0;
-          if (next.is_value() && !first_of_two) next.number = mix(e.number, next.number);
+          const bool may_be_canceled = n.what == kind::insists && i == 0;
+          if (may_be_canceled && next.is_cancellation()) next = {how::value, 0};
+          if (next.is_value() && !may_be_canceled) next.number = mix(e.number, next.number);
           e = next;
         }
         break;
@@ -546,8 +546,8 @@ class model {
     return sum;
   }
 
-  // for_each_completed. Its children have lines of their own, which the caller's cancellation reaches
-  // through the loop that takes the ends.
+  // for_each_completed. Its children have lines of their own, which the caller's cancellation
+  // reaches through the loop that takes the ends.
 
   struct stream {
     const node& of;
@@ -699,11 +699,9 @@ class model {
     if (e.is_value()) {
       const int value = e.number;
       if (n.variant == 1) cancel(*s);
-      bool refused = l.canceled;
       const auto join = [&](waiter w) { return wait_for(s, l, std::move(w)); };
       e = co_await until(join);
-      refused = refused || e.ended == how::canceled;
-      if (!refused) s->taken = true;
+      s->taken = e.ended != how::canceled;
       if (e.is_value()) e.number = mix(value, e.number);
     }
     handles_.erase(n.id);
@@ -725,12 +723,12 @@ class model {
     g.errors.push_back(e);
     fail(g);
   }
-  void one_less(crew& g, const node& n) {
+  void one_less(crew& g) {
     if (--g.pending != 0) return;
     g.parent.leaf = nullptr;
-    complete(g.told, group_end(g, n));
+    complete(g.told, group_end(g));
   }
-  end group_end(crew& g, const node&) {
+  end group_end(crew& g) {
     for (std::size_t i = 1; i < g.errors.size(); ++i) report("suppressed", g.errors[i]);
     if (!g.errors.empty()) return g.errors[0];
     if (g.lost) return canceled();
@@ -745,30 +743,30 @@ class model {
       g->body_ended = in(g->body, e);
       note(*g, *g->body_ended);
     };
-    const auto now = start(group_body(n, g), {[this, g, ended, &n](end e) {
+    const auto now = start(group_body(n, g), {[this, g, ended](end e) {
                                                 ended(e);
-                                                one_less(*g, n);
+                                                one_less(*g);
                                               },
                                               false});
     if (!now) return std::nullopt;
     ended(*now);
     if (--g->pending != 0) return std::nullopt;
     l.leaf = nullptr;
-    return group_end(*g, n);
+    return group_end(*g);
   }
 
-  void spawn_in(const crew_ptr& g, const node& n, const node& child) {
+  void spawn_in(const crew_ptr& g, const node& child) {
     const auto s = std::make_shared<spawned>();
     s->own.canceled = g->parent.canceled || g->failing;
     g->children.push_back(s);
     ++g->size;
     ++g->pending;
-    const auto ended = [this, g, s, &n](end e) {
+    const auto ended = [this, g, s](end e) {
       s->ended = in(s->own, e);
       note(*g, *s->ended);
       if (s->ended->ended == how::canceled && g->parent.canceled) g->lost = true;
       if (--g->size == 0 && g->joined) std::exchange(g->joined, nullptr)();
-      one_less(*g, n);
+      one_less(*g);
       tell_those_who_wait(*s);
     };
     turns_.push_back([this, g, s, ended, &child] {
@@ -783,7 +781,7 @@ class model {
 
   co group_body(const node& n, crew_ptr g) {
     line& l = g->body;
-    for (std::size_t i = 0; i + 1 < n.children.size(); ++i) spawn_in(g, n, n.children[i]);
+    for (std::size_t i = 0; i + 1 < n.children.size(); ++i) spawn_in(g, n.children[i]);
     if (n.variant == cancels_first && !g->children.empty()) cancel(*g->children[0]);
     const auto last = [&](waiter w) { return start(n.children.back(), l, std::move(w)); };
     end e = co_await until(last);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Runs a tree with the library: a coroutine for each node, which awaits a combinator over the tasks of
-// its children, or over an operation and a task.
+// Runs a tree with the library: a coroutine for each node, which awaits a combinator over the tasks
+// of its children, or over an operation and a task.
 //
 // World is where that happens:
 //     auto gate(int id);                                 // the operation that a leaf waits for

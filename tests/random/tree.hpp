@@ -6,9 +6,12 @@
 //     const tree t = tree::make(seed, leaves::gates);
 //     std::puts(describe(t).c_str());
 //
-// A tree says what runs (`root`) and what happens to it meanwhile (`events`): gates are opened, time
-// passes, the root or something spawned is canceled. It is plain data: by_hand.cpp runs it and compares
-// with model.hpp, on_a_loop.cpp runs it with real descriptors.
+// A tree says what runs (`root`) and what happens to it meanwhile (`events`): gates are opened,
+// time passes, the root or something spawned is canceled. It is plain data: by_hand.cpp runs it and
+// compares with model.hpp, on_a_loop.cpp runs it with real descriptors.
+//
+//     RONDO_TEST_SEED=7     runs and shows just that tree, as each test makes it
+//     RONDO_TEST_TREES=n    how many there are in all
 
 #include <algorithm>
 #include <cstddef>
@@ -25,13 +28,14 @@ namespace rondo::test::random {
 
 enum class how : unsigned char { value, error, canceled };
 
-/// Errors are told apart by their number: the id of the node that threw, or for a timeout `timeouts`
-/// and its limit. Below zero: an operation_canceled; as an `error` one that was not meant for the line.
+/// Errors are told apart by their number: the id of the node that threw, or for a timeout
+/// `timeouts` and its limit. Below zero: an operation_canceled; as an `error` it was not meant for
+/// the line.
 struct end {
   how ended = how::value;
   int number = 0;
   int limit = -1;             // the id of the timeout that threw
-  bool limit_passed = false;  // as long as nobody has taken it: a cancellation from outside beats it
+  bool limit_passed = false;  // until it is taken a cancellation from further out beats it
 
   [[nodiscard]] bool is_value() const { return ended == how::value; }
   [[nodiscard]] bool is_cancellation() const { return !is_value() && number < 0; }
@@ -57,7 +61,9 @@ inline int code(end e) {
 // What runs.
 
 enum class kind : unsigned char {
-  value, fails, yields, sleeps, waits, waits_and_fails, swallows, spoils, cancels, transfers,  // leaves
+  // leaves
+  value, fails, yields, sleeps, waits, waits_and_fails, swallows, spoils, cancels, transfers,
+  // and what has children
   sequence, insists, all, settled, any, first, each, group, timeout, try_for, shield, finally,
   as_result, spawn,
 };
