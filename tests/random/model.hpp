@@ -3,8 +3,8 @@
 
 // What must come of a tree: the rules of api.md in a few plain functions, without rondo.
 //
-// A *line* is canceled as a whole, and is suspended on at most one thing, its leaf. A node is a task,
-// that is a small coroutine which notes when it starts and ends, or an operation. Both are started
+// A *line* is canceled as a whole, and is suspended on at most one thing, its leaf. A node is a
+// task, a small coroutine that notes when it starts and ends, or an operation. Both are started
 // with a `waiter`, and give their end at once or tell the waiter later: a coroutine in a turn of
 // its own, a combinator at the moment of the end. Turns are first come, first served.
 

@@ -56,6 +56,7 @@ struct record {
   int started_at = 0;  // in the order of all starts and ends
   int ended_at = 0;
   end how_it_ended;
+  bool canceled = false;  // its line was, when it ended
 
   [[nodiscard]] bool is(how h) const { return ends != 0 && how_it_ended.ended == h; }
 };
@@ -115,11 +116,12 @@ class play {
     r.started_at = ++clock_;
     director_.logged();
   }
-  void ended(const node& n, end e, bool) {
+  void ended(const node& n, end e, bool canceled) {
     record& r = record_of(n);
     ++r.ends;
     r.ended_at = ++clock_;
     r.how_it_ended = e;
+    r.canceled = canceled;
     director_.logged();
   }
   void noted(const node&, int) { director_.logged(); }
@@ -242,6 +244,7 @@ class play {
         int sum = 0;
         for (const record* c : children) sum = mix(sum, c->how_it_ended.number);
         if (all_are_values()) return expect(same(e, {how::value, sum}), n, "all of their values");
+        check_others(n, earliest(children, how::error), children);
         if (count(how::error) == 0) return expect(e.is_cancellation(), n, "canceled, as they are");
         if (n.variant == lanes) return expect(error_of_a_child(), n, "the error of a child");
         return expect(same(e, earliest(children, how::error)->how_it_ended), n, "the first error");
@@ -265,7 +268,7 @@ class play {
         if (!e.is_value()) return expect(same(e, latest(children)->how_it_ended), n, "the last");
         return expect(all_are_values(), n, "all of them gave values");
       case kind::finally: {
-        expect(children[1]->starts == 1, n, "cleans up once");
+        expect(children[1]->starts == 1 && !children[1]->canceled, n, "cleans up, in a shield");
         const end cleanup = children[1]->how_it_ended;
         // Whether a cancellation was the line's own is asked after the cleanup.
         if (child_end().is_cancellation() && same(e, cleanup)) return;
@@ -273,6 +276,7 @@ class play {
         return expect(same(e, kept ? child_end() : cleanup), n, "its body's");
       }
       case kind::shield:
+        expect(!children[0]->canceled, n, "no cancellation inside");
         return expect(same(e, child_end()), n, "what the child gave");
       case kind::as_result:
         return expect(same(e, {how::value, code(child_end())}), n, "what the child gave");
@@ -298,6 +302,7 @@ class play {
     if (!decisive && earliest(children, how::canceled)) {
       return expect(e.is_cancellation(), n, "canceled, as they are");
     }
+    if (decisive) check_others(n, decisive, children);
     if (!decisive) decisive = latest(children);
     end expected = decisive->how_it_ended;
     if (expected.is_value()) {
@@ -305,6 +310,14 @@ class play {
       expected.number = mix(static_cast<int>(place), expected.number);
     }
     expect(same(e, expected), n, "what the winner gave: " + text(expected));
+  }
+
+  /// Those who run when it is decided are canceled.
+  void check_others(const node& n, const record* decisive, const std::vector<const record*>& all) {
+    for (const record* c : all) {
+      const bool late = decisive && c->starts != 0 && c->ended_at > decisive->ended_at;
+      expect(!late || c->canceled, n, "cancels the others");
+    }
   }
 
   static const record* earliest(const std::vector<const record*>& all, how h) {
