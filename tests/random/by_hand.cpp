@@ -18,7 +18,6 @@
 #include "random/running_tree.hpp"
 #include "random/tree.hpp"
 #include "support/catch.hpp"
-#include "support/heap.hpp"
 
 using namespace std::chrono_literals;
 
@@ -215,16 +214,6 @@ class play : detail::listener {
   bool begun_already_ = false;
   bool done_ = false;
 };
-
-std::size_t kept_frames() {
-  std::size_t count = 0;
-  for (const auto* list : detail::frames.free) {
-    for (; list != nullptr; list = list->next) ++count;
-  }
-  return count;
-}
-
-std::size_t blocks_in_use() { return rondo_test::live_blocks() - kept_frames(); }
 
 std::string list(const std::vector<std::string>& reports) {
   std::string all;

@@ -567,7 +567,7 @@ class model {
     m.ended.reset();
     m.own.canceled = false;
     ++s->running;
-    const auto ended = [this, s, &m](end e) {
+    const auto ended = [s, &m](end e) {
       m.ended = in(m.own, e);
       --s->running;
       s->ended.push_back(&m);
@@ -687,7 +687,7 @@ class model {
     spawned_.push_back(s);
     handles_[n.id] = s.get();
     turns_.push_back([this, s, &n] {
-      const auto ended = [this, s](end e) {
+      const auto ended = [s](end e) {
         s->ended = in(s->own, e);
         tell_those_who_wait(*s);
       };

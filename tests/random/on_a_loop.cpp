@@ -25,29 +25,12 @@
 #include "random/tree.hpp"
 #include "support/catch.hpp"
 #include "support/descriptors.hpp"
-#include "support/heap.hpp"
 #include "support/loop_test.hpp"
 
 using namespace std::chrono_literals;
 
 namespace rondo::test::random {
 namespace {
-
-/// What a tree is about to leave behind, or has.
-struct footprint {
-  std::size_t blocks = 0;
-  std::size_t descriptors = 0;
-  bool operator==(const footprint&) const = default;
-
-  static footprint now() {
-    std::size_t kept = 0;
-    for (const auto* list : detail::frames.free) {
-      for (; list != nullptr; list = list->next) ++kept;
-    }
-    const std::size_t descriptors = rondo_test::open_descriptors();
-    return {rondo_test::live_blocks() - kept, descriptors};
-  }
-};
 
 /// What a node's task did.
 struct record {
@@ -372,11 +355,11 @@ TEST_CASE("a random tree of combinators over pipes, sockets, files and timers ke
   for (std::uint64_t seed = which.first; seed != which.first + which.count; ++seed) {
     const tree t = tree::make(seed, leaves::kernel);
     const running_tree named(t);
-    const footprint before = footprint::now();
+    const std::size_t blocks = blocks_in_use();
+    const std::size_t descriptors = rondo_test::open_descriptors();
     run(t);
-    const footprint after = footprint::now();
-    if (after.blocks != before.blocks) wrong += "the heap has grown\n";
-    if (after.descriptors != before.descriptors) wrong += "a descriptor is left\n";
+    if (wrong.empty() && blocks_in_use() != blocks) wrong += "the heap has grown\n";
+    if (rondo_test::open_descriptors() != descriptors) wrong += "a descriptor is left\n";
     if (wrong.empty() && which.count != 1) continue;
     WARN(describe(t) << wrong);
     REQUIRE(wrong.empty());

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "random/tree.hpp"
+#include "support/heap.hpp"
 
 namespace rondo::test::random {
 
@@ -36,6 +37,16 @@ struct oops : std::exception {
 };
 inline constexpr int nobody_takes_part = 999;
 inline constexpr int unknown_error = 998;
+
+/// Those on the heap that are neither free nor kept for coroutine frames to come.
+inline std::size_t blocks_in_use() {
+  if (!rondo_test::heap_is_counted()) return 0;
+  std::size_t kept = 0;
+  for (const auto* list : detail::frames.free) {
+    for (; list != nullptr; list = list->next) ++kept;
+  }
+  return rondo_test::live_blocks() - kept;
+}
 
 template <typename World>
 class performer {
