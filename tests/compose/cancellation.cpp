@@ -111,6 +111,23 @@ TEST_CASE("a task that is canceled while it is at a checkpoint throws there") {
   CHECK(error_of(root) == -1);
 }
 
+TEST_CASE("a checkpoint that was canceled wins no race") {
+  manual_loop loop;
+  manual_loop::root root(loop, rondo::first_success(checkpoint(), rondo::shield(number(3))));
+  root.line.cancel();
+  root.start();
+  loop.run_until_idle();
+  REQUIRE(root.done());
+  CHECK(root.take().index() == 1);
+
+  manual_loop::root later(loop, rondo::first_success(checkpoint(), rondo::shield(checkpoint())));
+  later.start();
+  later.line.cancel();
+  loop.run_until_idle();
+  REQUIRE(later.done());
+  CHECK(later.take().index() == 1);
+}
+
 TASK_TEST("a checkpoint that wins a race has won it, although the losers are canceled") {
   gate never;
   const auto first = co_await when_any(checkpoint(), never.wait());

@@ -235,6 +235,19 @@ TEST_CASE("a cancellation ends the body, not the cleanup, and goes on") {
   CHECK(log == "a()");
 }
 
+TEST_CASE("a cleanup that is a function gives its task into the same shelter") {
+  manual_loop loop;
+  gate never;
+  std::string log;
+  manual_loop::root root(loop, finally(step(log, 'a', never), cleans_up, std::ref(log)));
+  root.start();
+  root.line.cancel();
+  loop.run_until_idle();
+  REQUIRE(root.done());
+  CHECK(error_of(root) == -1);
+  CHECK(log == "a()");
+}
+
 TEST_CASE("a cancellation that comes during the cleanup is felt after it") {
   manual_loop loop;
   gate open;

@@ -9,6 +9,7 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -88,6 +89,18 @@ LOOP_TEST("a source that stops when all is over stops nothing any more") {
   CHECK(value == 3);
 }
 
+LOOP_TEST("a stop that comes when it has ended, but those beside it have not, is not heard") {
+  std::stop_source source;
+  const auto stops = [](std::stop_source& s) -> task<> {
+    for (int i = 0; i < 10; ++i) co_await rondo::yield();
+    s.request_stop();
+    for (int i = 0; i < 10; ++i) co_await round_trip();
+  };
+  const auto both =
+      co_await when_all(with_stop_token(source.get_token(), number(3)), stops(source));
+  CHECK(std::get<0>(both) == 3);
+}
+
 // Stopped
 
 LOOP_TEST("stopped before it starts, it takes what ends without waiting and cancels the rest") {
@@ -95,10 +108,13 @@ LOOP_TEST("stopped before it starts, it takes what ends without waiting and canc
   source.request_stop();
   const auto at_once = []() -> task<int> { co_return 4; };
   const int value = co_await with_stop_token(source.get_token(), at_once());
+  const auto asks = []() -> task<bool> { co_return co_await rondo::cancellation_requested(); };
+  const bool requested = co_await with_stop_token(source.get_token(), asks());
   const std::error_code code = co_await code_of(with_stop_token(source.get_token(), for_ever()));
   const std::error_code plain =
       co_await code_of(with_stop_token(source.get_token(), rondo::sleep_for(1h)));
   CHECK(value == 4);
+  CHECK(requested);
   CHECK(code == rondo::errc::canceled);
   CHECK(plain == rondo::errc::canceled);
   CHECK(armed() == 0);
@@ -188,6 +204,10 @@ LOOP_TEST("to whoever awaits it a stop is an error of its own, which ends siblin
   const auto first =
       co_await first_success(with_stop_token(stopped.get_token(), for_ever()), number(1));
   CHECK(first.index() == 1);
+  // But it ends this one, as a cancellation of the task itself would not.
+  const std::error_code any =
+      co_await code_of(when_any(with_stop_token(stopped.get_token(), for_ever()), for_ever()));
+  CHECK(any == rondo::errc::canceled);
   CHECK(armed() == 0);
 }
 
