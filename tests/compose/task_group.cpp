@@ -267,6 +267,26 @@ TASK_TEST("spawn keeps a callable and its arguments") {
   CHECK(seen == "kept");
 }
 
+TASK_TEST("the arguments of children are gone when the group is") {
+  std::string log;
+  struct says_goodbye {
+    std::string* log;
+    explicit says_goodbye(std::string& l) noexcept : log(&l) {}
+    says_goodbye(says_goodbye&& other) noexcept : log(std::exchange(other.log, nullptr)) {}
+    ~says_goodbye() {
+      if (log != nullptr) *log += "bye ";
+    }
+  };
+  const auto work = [](says_goodbye) -> task<> { co_await rondo::checkpoint(); };
+  const auto body = [&](task_group& group) -> task<> {
+    group.spawn(work(says_goodbye(log)));
+    co_return;
+  };
+  co_await with_task_group(body);
+  log += "end";
+  CHECK(log == "bye end");
+}
+
 TASK_TEST("errors tells what has failed so far") {
   std::size_t seen = 0;
   const auto body = [&](task_group& group) -> task<> {

@@ -20,7 +20,10 @@ namespace rondo::test {
 class manual_loop : public detail::loop_base {
  public:
   manual_loop() noexcept : loop_base(&manual_loop::keep_report) { previous_ = std::exchange(detail::running_loop, this); }
-  ~manual_loop() { detail::running_loop = previous_; }
+  ~manual_loop() {
+    run_until_idle();
+    detail::running_loop = previous_;
+  }
 
   /// Starts something as the only line of work, and gives control back whenever nothing is ready.
   template <typename A>

@@ -123,13 +123,15 @@ class spawned_base : public list_hook, public listener, public ready_node {
     if (line.loop().defer_end(line, *this)) return;
     done_ = true;
     unlink();  // from its owner's list
-    owner_->ended(*this);
-    waiting_.wake_all();
     if (refs_ == 1) {
-      line.loop().push(*this);  // the coroutine is still on the stack, so it is let go a turn later
+      // The coroutine is still on the stack, so it is let go a turn later; but before anybody who waits
+      // for its owner goes on, because its arguments may refer to what is theirs.
+      line.loop().push(*this);
     } else {
       --refs_;
     }
+    owner_->ended(*this);
+    waiting_.wake_all();
   }
 
   /// Told through the ready queue to start, then about the end, and, if there is no handle by then,
