@@ -352,12 +352,13 @@ class model {
     };
     const auto s = std::make_shared<limit>();
     s->inner.canceled = l.canceled;
-    const auto end_now = [this, s, &n, &l](end e) {
+    const int hours = limit_of(n);
+    const auto end_now = [this, s, &n, &l, hours](end e) {
       l.leaf = nullptr;
-      timers_.erase(n.number);
+      timers_.erase(hours);
       if (!s->passed || l.canceled || in(s->inner, e).ended != how::canceled) return e;
       if (n.what == kind::try_for) return end{how::value, no_value, n.id, true};
-      return end{how::error, timeouts + n.number, n.id, true};
+      return end{how::error, timeouts + hours, n.id, true};
     };
     l.leaf = [this, s] { cancel(s->inner); };
     const auto now = start(n.children[0], s->inner,
@@ -367,10 +368,10 @@ class model {
       s->passed = true;
       cancel(s->inner);
     };
-    if (n.number == 0) {
+    if (hours == 0) {
       due();
     } else {
-      timers_[n.number] = due;
+      timers_[hours] = due;
     }
     return std::nullopt;
   }
@@ -421,7 +422,7 @@ class model {
 
   std::optional<end> family(const node& n, line& l, waiter w) {
     const bool race = n.what == kind::any || n.what == kind::first;
-    if (race && n.children.empty()) return end{how::error, 999};
+    if (race && n.children.empty()) return end{how::error, 999, n.id};
     const auto t = std::make_shared<team>(team{l, std::move(w)});
     for (const node& child : n.children) t->members.push_back({&child});
     l.leaf = [this, t] { cancel(*t); };
@@ -718,7 +719,7 @@ class model {
   void note(crew& g, end e) {
     if (e.ended != how::error) return;
     for (const end& known : g.errors) {
-      if (known.number == e.number && known.limit == e.limit) return;
+      if (known.number == e.number && known.origin == e.origin) return;
     }
     g.errors.push_back(e);
     fail(g);

@@ -123,8 +123,7 @@ class performer {
       case kind::try_for:
       case kind::shield:
       case kind::as_result:
-        if (n.children[0].plain) return around(n, w.gate(n.children[0].id));
-        return around(n, run(n.children[0]));
+        return around_child(n, n.children[0]);
       case kind::finally:
         return finally_(n);
       case kind::spawn:
@@ -189,7 +188,26 @@ class performer {
     co_return co_await rondo::finally(run(n.children[0]), clean, &n.children[1]);
   }
 
-  // Around one child, which is a task or an operation.
+  // Around one child, which is a task, an operation or a combinator.
+
+  task<int> around_child(const node& n, const node& c) {
+    if (!c.plain && n.what == kind::timeout && n.variant == moved) return moves_its_limit(n);
+    if (!c.plain) return around(n, run(c));
+    if (c.what == kind::any) {
+      return around(n, when_any(w.gate(c.children[0].id), run(c.children[1])));
+    }
+    if (c.what == kind::all) {
+      return around(n, when_all(w.gate(c.children[0].id), run(c.children[1])));
+    }
+    return around(n, w.gate(c.id));
+  }
+  task<int> moves_its_limit(const node& n) {
+    const auto body = [this](timeout_scope& t, const node* which) -> task<int> {
+      t.reschedule(std::chrono::steady_clock::now() + w.duration(limit_of(*which)));
+      co_return co_await run(which->children[0]);
+    };
+    co_return co_await with_timeout(w.duration(n.number), body, &n);
+  }
 
   template <typename A>
   task<int> around(const node& n, A child) {
@@ -378,6 +396,15 @@ class performer {
   static int as_int(int value) { return value; }
   static int as_int(std::size_t value) { return static_cast<int>(value); }
   static int as_int(bool value) { return value; }
+  template <typename A, typename B>
+  static int as_int(const std::tuple<A, B>& both) {
+    return mix(mix(0, as_int(std::get<0>(both))), as_int(std::get<1>(both)));
+  }
+  template <typename A, typename B>
+  static int as_int(const std::variant<A, B>& one) {
+    const auto as_number = [](const auto& v) { return as_int(v); };
+    return mix(static_cast<int>(one.index()), std::visit(as_number, one));
+  }
   template <typename T>
   static int as_int(const std::optional<T>& value) {
     return value ? as_int(*value) : no_value;

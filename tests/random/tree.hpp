@@ -34,7 +34,7 @@ enum class how : unsigned char { value, error, canceled };
 struct end {
   how ended = how::value;
   int number = 0;
-  int limit = -1;             // the id of the timeout that threw
+  int origin = -1;            // the id of the node, where the number does not say it
   bool limit_passed = false;  // until it is taken a cancellation from further out beats it
 
   [[nodiscard]] bool is_value() const { return ended == how::value; }
@@ -79,6 +79,9 @@ enum shape : int { range, arguments, lanes, mixed };  // mixed: an operation and
 /// The body of a group: the last child, and then ...
 enum body : int { returns, joins, awaits_first, cancels_group, cancels_first, bodies };
 
+/// Whether a limit is moved by the body under it.
+enum moving : int { moved = 1 };
+
 /// What for_each_completed calls.
 enum sink : int { plain_function, yielding, waiting, throwing, sinks };
 
@@ -90,6 +93,12 @@ struct node {
   int number = 0;      // a limit in hours, lanes, turns, the id of a target
   std::vector<node> children{};
 };
+
+/// The limit that counts, in hours: no two nodes have the same.
+inline int limit_of(const node& n) {
+  if (n.what != kind::timeout || n.variant != moved) return n.number;
+  return 64 * 600 + (n.number == 0 ? 1 + n.id : n.number);
+}
 
 struct event {
   enum type : unsigned char { open, time, cancel_root, cancel } what;
@@ -168,7 +177,14 @@ class generator {
         n.number = one_in(6) ? 0 : hours(n);
         if (one_in(3)) {
           n.children.push_back(plain(kind::waits));
+        } else if (one_in(4)) {
+          node both = plain(one_in(2) ? kind::any : kind::all);
+          both.variant = mixed;
+          both.children.push_back(plain(kind::waits));
+          add(both, 1, depth - 1);
+          n.children.push_back(std::move(both));
         } else {
+          n.variant = n.what == kind::timeout && one_in(2) ? moved : 0;
           add(n, 1, depth);
         }
         break;
