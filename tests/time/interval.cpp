@@ -56,6 +56,16 @@ LOOP_TEST("starting_now ticks at once, and then one period apart") {
   CHECK_FALSE(second.has_value());
 }
 
+LOOP_TEST("the longest period of any clock unit is for ever") {
+  interval a(std::chrono::nanoseconds::max());
+  interval b = interval::starting_now(std::chrono::hours::max(), missed_ticks::delay);
+  const auto never = co_await rondo::try_for(1ms, a.next());
+  CHECK_FALSE(never.has_value());
+  co_await b.next();
+  const auto again = co_await rondo::try_for(1ms, b.next());
+  CHECK_FALSE(again.has_value());
+}
+
 LOOP_TEST("a loop that waits for ticks never ends by itself") {
   interval ticks(100us);
   int count = 0;

@@ -44,15 +44,15 @@ class interval {
   template <typename Rep, typename Period>
   explicit interval(std::chrono::duration<Rep, Period> period,
                     missed_ticks missed = missed_ticks::burst)
-      : interval(std::chrono::ceil<std::chrono::nanoseconds>(period), missed,
+      : interval(in_nanoseconds(period), missed,
                  std::chrono::steady_clock::now()) {
-    next_ += period_;
+    next_ = one_period_after(next_);
   }
   /// The first tick comes at once.
   template <typename Rep, typename Period>
   [[nodiscard]] static interval starting_now(std::chrono::duration<Rep, Period> period,
                                              missed_ticks missed = missed_ticks::burst) {
-    return interval(std::chrono::ceil<std::chrono::nanoseconds>(period), missed,
+    return interval(in_nanoseconds(period), missed,
                     std::chrono::steady_clock::now());
   }
 
@@ -66,12 +66,24 @@ class interval {
     if (period <= period.zero()) throw std::invalid_argument("interval: the period must be positive");
   }
 
+  /// A period that is longer than the clock can count is for ever.
+  template <typename Rep, typename Period>
+  static std::chrono::nanoseconds in_nanoseconds(std::chrono::duration<Rep, Period> period) noexcept {
+    using std::chrono::nanoseconds;
+    using wide = std::chrono::duration<double, std::nano>;
+    return wide(period) >= wide(nanoseconds::max()) ? nanoseconds::max()
+                                                    : std::chrono::ceil<nanoseconds>(period);
+  }
+  time_point one_period_after(time_point t) const noexcept {
+    return period_ >= time_point::max() - t ? time_point::max() : t + period_;
+  }
+
   time_point advance() noexcept {
     const time_point scheduled = next_;
     const time_point now = std::chrono::steady_clock::now();
-    next_ += period_;
+    next_ = one_period_after(next_);
     if (next_ < now) {
-      if (missed_ == missed_ticks::delay) next_ = now + period_;
+      if (missed_ == missed_ticks::delay) next_ = one_period_after(now);
       if (missed_ == missed_ticks::skip) next_ += period_ * ((now - next_) / period_ + 1);
     }
     return scheduled;
