@@ -68,7 +68,7 @@ class interval {
 
   /// A period that is longer than the clock can count is for ever.
   template <typename Rep, typename Period>
-  static std::chrono::nanoseconds in_nanoseconds(std::chrono::duration<Rep, Period> period) noexcept {
+  static std::chrono::nanoseconds in_nanoseconds(std::chrono::duration<Rep, Period> period) {
     using std::chrono::nanoseconds;
     using wide = std::chrono::duration<double, std::nano>;
     return wide(period) >= wide(nanoseconds::max()) ? nanoseconds::max()
