@@ -148,7 +148,7 @@ class generator {
   int hours(const node& n) { return 1 + n.id + 64 * below(500); }
 
   node some_node(int depth) {
-    if (depth == 0 || next_id_ >= budget_ || (depth < 4 && one_in(4))) return leaf();
+    if (depth <= 0 || next_id_ >= budget_ || (depth < 4 && one_in(4))) return leaf();
     static constexpr kind inner[] = {
         kind::sequence, kind::insists, kind::all,     kind::all,    kind::settled, kind::any,
         kind::any,      kind::first,   kind::each,    kind::group,  kind::group,   kind::timeout,
