@@ -109,6 +109,31 @@ LOOP_TEST("an operation is one struct: what to ask, and what to make of the answ
   CHECK(words == "no such value");
 }
 
+namespace {
+
+/// Leaves something in its entry that liburing's functions do not clear.
+struct untidy_nop {
+  using value_type = void;
+  static constexpr const char* name = "nop";
+  bool* clean;
+  void prepare(io_uring_sqe& e) noexcept {
+    const io_uring_sqe zero{};
+    *clean = *clean && std::memcmp(&e, &zero, sizeof zero) == 0;
+    io_uring_prep_nop(&e);
+    e.__pad2[0] = 7;  // the kernel does not look at it
+  }
+};
+
+}  // namespace
+
+LOOP_TEST("an operation gets an entry that is all zero, whatever was in it before") {
+  bool clean = true;
+  for (unsigned i = 0; i < 3 * rondo::loop_options().entries; ++i) {
+    co_await rondo::io::operation(untidy_nop{&clean});
+  }
+  CHECK(clean);
+}
+
 LOOP_TEST("an operation of several steps asks until it has had enough, and gives the last result") {
   const int one = co_await io::operation(nops_op{1});
   const int many = co_await io::operation(nops_op{1000});

@@ -26,7 +26,8 @@ class session_options {
   session_options() = default;
 
   /// Limits of every request that sets none itself; see request. Zero or less: no limit.
-  /// Default: 30 s to connect, 5 minutes in all, none for the first byte.
+  /// Default: 30 s to connect, 5 minutes in all, none for the first byte. From libcurl 8 on, the time that
+  /// a request waits for one of max_connections counts as connecting.
   session_options& connect_timeout(std::chrono::nanoseconds limit) & RONDO_LIFETIMEBOUND {
     limits_.connect = limit;
     return *this;

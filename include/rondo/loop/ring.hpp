@@ -46,12 +46,14 @@ class ring {
   /// Once, on the thread that will use the ring from then on.
   void bind();
 
-  /// A free entry, or null when the queue is full: submit then.
+  /// A free entry, all zero, or null when the queue is full: submit then.
   [[nodiscard]] io_uring_sqe* reserve() noexcept {
     io_uring_sq& sq = queues_.sq;
     const unsigned head = __atomic_load_n(sq.khead, __ATOMIC_ACQUIRE);
     if (sq.sqe_tail - head >= sq.ring_entries) return nullptr;
-    return &sq.sqes[sq.sqe_tail++ & sq.ring_mask];
+    io_uring_sqe& entry = sq.sqes[sq.sqe_tail++ & sq.ring_mask];
+    entry = io_uring_sqe{};  // newer liburings' prep functions leave the rest as an earlier use left it
+    return &entry;
   }
 
   [[nodiscard]] bool has_unsubmitted() const noexcept {
