@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A server that sends back what it gets: one task a connection. Ctrl-C ends it: the tasks are canceled
-// and waited for, and every connection is closed.
+// A server that sends back what it gets: one task a connection. Ctrl-C ends it: the tasks are
+// canceled and waited for, and every connection is closed.
 //
 //     ./echo_server 7000            (then: nc 127.0.0.1 7000)
 //     ./echo_server --demo 100      serves 100 connections of its own, and ends

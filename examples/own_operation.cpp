@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// An operation of io_uring that the library does not have, added from outside: splice(2), which moves
-// bytes between a file and a pipe without copying them through the program. One small struct says what
-// to ask; awaiting, cancellation and errors come from rondo::io::operation.
+// An operation of io_uring that the library does not have, added from outside: splice(2), which
+// moves bytes between a file and a pipe without copying them through the program. One small struct
+// says what to ask; awaiting, cancellation and errors come from rondo::io::operation.
 //
 //     ./own_operation FILE
 //     spliced 1612 bytes

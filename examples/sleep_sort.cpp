@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Sorts numbers by sleeping: one task a number, all at once, each as long as its number. It takes as
-// long as the largest, not as all of them together.
+// Sorts numbers by sleeping: one task a number, all at once, each as long as its number. It takes
+// as long as the largest, not as all of them together.
 //
 //     ./sleep_sort 30 10 20
 //     10 20 30

@@ -20,9 +20,9 @@
 #define RONDO_ASSERT(condition, sentence) void(0)
 #endif
 
-/// 1: coroutine frames are recycled through a bounded list per thread. 0: plain operator new, so that
-/// a checking tool sees every frame come and go. It is 0 by default under ASan, TSan and MSan; define
-/// it as 0 yourself to run under valgrind's memcheck.
+/// 1: coroutine frames are recycled through a bounded list per thread. 0: plain operator new, so
+/// that a checking tool sees every frame come and go. It is 0 by default under ASan, TSan and MSan;
+/// define it as 0 yourself to run under valgrind's memcheck.
 #ifndef RONDO_FRAME_POOL
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define RONDO_FRAME_POOL 0
@@ -37,8 +37,8 @@
 #define RONDO_FRAME_POOL 1
 #endif
 
-/// 1: a coroutine whose frame the compiler has laid out wrongly is reported before it runs. GCC 12.1
-/// and 12.2 do that to a coroutine that awaits in a condition and declares no variable in its
+/// 1: a coroutine whose frame the compiler has laid out wrongly is reported before it runs. GCC
+/// 12.1 and 12.2 do that to a coroutine that awaits in a condition and declares no variable in its
 /// outermost block (GCC bug 106188, fixed in 12.3).
 #ifndef RONDO_CHECK_FRAMES
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ == 12 && __GNUC_MINOR__ < 3

@@ -2,8 +2,8 @@
 #pragma once
 //
 // All of rondo that needs nothing but liburing. To read it, start where you would start to use it:
-// core/task.hpp, compose/when_all.hpp, net/tcp.hpp; and follow one read to the kernel and back through
-// net/tcp.hpp, io/ops/net.hpp, io/operation.hpp, loop/ring.hpp and loop/engine.hpp.
+// core/task.hpp, compose/when_all.hpp, net/tcp.hpp; and follow one read to the kernel and back
+// through net/tcp.hpp, io/ops/net.hpp, io/operation.hpp, loop/ring.hpp and loop/engine.hpp.
 
 #include <rondo/compose/as_completed.hpp>
 #include <rondo/compose/as_result.hpp>

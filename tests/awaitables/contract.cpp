@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What holds for everything that can be awaited, and that nothing that can be awaited is missing here.
+// What holds for everything that can be awaited, and that nothing that can be awaited is missing
+// here.
 
 #include <cxxabi.h>
 
@@ -52,7 +53,8 @@ template <typename A>
 struct state_name {
   static std::string get() {
     int status = 0;
-    char* const text = abi::__cxa_demangle(typeid(detail::state_of<A>).name(), nullptr, nullptr, &status);
+    char* const text =
+        abi::__cxa_demangle(typeid(detail::state_of<A>).name(), nullptr, nullptr, &status);
     std::string name(status == 0 ? text : "");
     std::free(text);
     return name;

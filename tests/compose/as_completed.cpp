@@ -85,7 +85,8 @@ TASK_TEST("an empty range is drained at once, and a limit of nobody is refused")
   auto stream = as_completed(std::vector<task<int>>());
   const auto end = co_await stream.next();
   CHECK(!end);
-  CHECK_THROWS_AS(as_completed(std::vector<task<int>>(), max_concurrency{0}), std::invalid_argument);
+  CHECK_THROWS_AS(as_completed(std::vector<task<int>>(), max_concurrency{0}),
+                  std::invalid_argument);
 }
 
 TEST_CASE("with a limit, the next element is pulled when an end was taken") {
@@ -273,7 +274,8 @@ TEST_CASE("an error of the function cancels the rest, and is thrown when they ha
   std::vector<task<int>> all;
   all.push_back(number(1));
   all.push_back(step(log, 'a', never));
-  manual_loop::root root(loop, for_each_completed(std::move(all), [](completed<int>&) { throw oops(3); }));
+  manual_loop::root root(
+      loop, for_each_completed(std::move(all), [](completed<int>&) { throw oops(3); }));
   root.start();
   loop.run_until_idle();
   REQUIRE(root.done());

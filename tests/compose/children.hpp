@@ -12,7 +12,8 @@
 
 namespace rondo::test {
 
-/// A single-pass range: no size, and each element is made when it is looked at. Throws where it is told.
+/// A single-pass range: no size, and each element is made when it is looked at. Throws where it is
+/// told.
 template <typename F>
 struct pulled : std::ranges::view_base {
   int count;

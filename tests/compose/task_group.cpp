@@ -102,7 +102,8 @@ TEST_CASE("an error of the body cancels the children; those that have not begun 
   CHECK(log.empty());
 }
 
-TASK_TEST("a child gives a reference to its value, inside the group and after it, again and again") {
+TASK_TEST(
+    "a child gives a reference to its value, inside the group and after it, again and again") {
   child<std::string> kept;
   const auto body = [&](task_group& group) -> task<std::size_t> {
     const auto text = []() -> task<std::string> { co_return "text"; };

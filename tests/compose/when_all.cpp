@@ -164,7 +164,8 @@ TEST_CASE("an error waits for a sibling that takes its time to end") {
   CHECK(error_of(root) == 4);
 }
 
-TASK_TEST("after an error at once the later children are not started, and their arguments destroyed") {
+TASK_TEST(
+    "after an error at once the later children are not started, and their arguments destroyed") {
   counts c;
   int runs = 0;
   const auto count = [](int& n, tracked) -> task<> {
@@ -239,7 +240,8 @@ TASK_TEST("operation_canceled from a child that was not canceled is an ordinary 
   co_await g.wait();
 }
 
-TEST_CASE("operation_canceled from a child that was not canceled keeps its rank against later errors") {
+TEST_CASE(
+    "operation_canceled from a child that was not canceled keeps its rank against later errors") {
   manual_loop loop;
   gate g;
   const auto throws_it = []() -> task<> {
@@ -397,7 +399,9 @@ TEST_CASE("a plain operation as a child costs no frame") {
 TASK_TEST("a description that is kept takes its lvalues by reference and the rest by value") {
   parked p;
   auto kept = when_all(p, number(2));
-  static_assert(std::is_same_v<decltype(kept), rondo::detail::arguments_description<rondo::detail::all_values, parked&, task<int>>>);
+  static_assert(
+      std::is_same_v<decltype(kept), rondo::detail::arguments_description<rondo::detail::all_values,
+                                                                          parked&, task<int>>>);
   manual_loop::root root(loop, std::move(kept));
   co_return;
 }
@@ -477,7 +481,8 @@ TEST_CASE("a hundred thousand nested when_all that sleep unwind in a small stack
   CHECK(nodes == deep + 1);
 }
 
-TEST_CASE("a cancellation reaches the bottom of a hundred thousand nested when_all in a small stack") {
+TEST_CASE(
+    "a cancellation reaches the bottom of a hundred thousand nested when_all in a small stack") {
   const int how = on_small_stack(256 << 10, [] {
     manual_loop loop;
     gate g;

@@ -70,7 +70,9 @@ TASK_TEST("with a limit, void gives nothing, references wrappers, and what only 
   };
   const auto wrapped = co_await when_all(pulled(2, refer), max_concurrency{2});
   CHECK(&wrapped.at(1).get() == &text);
-  const auto unique = [](int n) -> task<std::unique_ptr<int>> { co_return std::make_unique<int>(n); };
+  const auto unique = [](int n) -> task<std::unique_ptr<int>> {
+    co_return std::make_unique<int>(n);
+  };
   const auto pointers = co_await when_all(pulled(3, unique), max_concurrency{2});
   CHECK(*pointers.at(2) == 2);
 }
@@ -174,7 +176,9 @@ TEST_CASE("after an error nothing more is pulled, the others are canceled and jo
   CHECK(loop.reports.empty());
 }
 
-TEST_CASE("with a limit, an error is thrown only when a slow sibling has ended, and losers are reported") {
+TEST_CASE(
+    "with a limit, an error is thrown only when a slow sibling has ended, and losers are "
+    "reported") {
   manual_loop loop;
   gate fail;
   parked slow;

@@ -97,7 +97,9 @@ TASK_TEST("a range of void gives nothing, references come as wrappers, what only
       std::is_same_v<decltype(wrapped), const std::vector<std::reference_wrapper<std::string>>>);
   CHECK(&wrapped.at(0).get() == &text);
 
-  const auto unique = [](int n) -> task<std::unique_ptr<int>> { co_return std::make_unique<int>(n); };
+  const auto unique = [](int n) -> task<std::unique_ptr<int>> {
+    co_return std::make_unique<int>(n);
+  };
   std::vector<task<std::unique_ptr<int>>> pointers;
   pointers.push_back(unique(1));
   pointers.push_back(unique(2));
@@ -182,7 +184,8 @@ TEST_CASE("the first error of a range cancels the others and is thrown when they
   CHECK(loop.reports.size() == 1);
 }
 
-TASK_TEST("after an error at once the later elements are not started, and their arguments destroyed") {
+TASK_TEST(
+    "after an error at once the later elements are not started, and their arguments destroyed") {
   counts c;
   int runs = 0;
   const auto work = [](int& n, bool fail, tracked) -> task<> {
@@ -204,7 +207,8 @@ TASK_TEST("after an error at once the later elements are not started, and their 
   CHECK(c.alive == 0);
 }
 
-TEST_CASE("canceling when_all of a range cancels all elements; values if all succeed all the same") {
+TEST_CASE(
+    "canceling when_all of a range cancels all elements; values if all succeed all the same") {
   for (const bool swallow : {false, true}) {
     manual_loop loop;
     gate g;

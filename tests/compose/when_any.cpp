@@ -45,14 +45,16 @@ task<int> fails_with_int_after(gate& g, int n) {
 
 // when_any
 
-TASK_TEST("when_any gives a variant at the winner's index, void as monostate, references as wrappers") {
+TASK_TEST(
+    "when_any gives a variant at the winner's index, void as monostate, references as wrappers") {
   gate never;
   std::string text = "a";
   const auto refer = [](std::string& t) -> task<std::string&> { co_return t; };
   std::string log;
   auto first = co_await when_any(step(log, 'a', never), refer(text), nothing());
-  static_assert(std::is_same_v<decltype(first), std::variant<int, std::reference_wrapper<std::string>,
-                                                             std::monostate>>);
+  static_assert(
+      std::is_same_v<decltype(first),
+                     std::variant<int, std::reference_wrapper<std::string>, std::monostate>>);
   CHECK(first.index() == 1);
   CHECK(&std::get<1>(first).get() == &text);
   auto other = co_await when_any(nothing(), step(log, 'b', never));
@@ -243,8 +245,9 @@ TEST_CASE("if all fail, the last error in time is thrown and the others are repo
   manual_loop loop;
   gate first;
   gate second;
-  manual_loop::root root(loop, first_success(tasks(fails_with_int_after(first, 1),
-                                                   fails_with_int_after(second, 2), fails_with_int(3))));
+  manual_loop::root root(
+      loop, first_success(tasks(fails_with_int_after(first, 1), fails_with_int_after(second, 2),
+                                fails_with_int(3))));
   root.start();
   second.open();
   loop.run_until_idle();
@@ -288,8 +291,9 @@ TEST_CASE("the losers of first_success are canceled") {
 TASK_TEST("races nest, in each other and in when_all") {
   gate never;
   std::string log;
-  auto both = co_await when_all(when_any(never.wait(), number(1)),
-                                when_any(first_success(fails_with_int(1), number(2)), never.wait()));
+  auto both =
+      co_await when_all(when_any(never.wait(), number(1)),
+                        when_any(first_success(fails_with_int(1), number(2)), never.wait()));
   CHECK(std::get<1>(std::get<0>(both)) == 1);
   CHECK(std::get<1>(std::get<0>(std::get<1>(both))) == 2);
 }

@@ -74,7 +74,9 @@ TEST_CASE("a result of an exception throws that very exception") {
 }
 
 TEST_CASE("the code of an exception in a result is that of a system_error, or says what it was") {
-  const auto code_of = [](std::exception_ptr e) { return result<>(unexpect, std::move(e)).error(); };
+  const auto code_of = [](std::exception_ptr e) {
+    return result<>(unexpect, std::move(e)).error();
+  };
   CHECK(code_of(thrown(std::system_error(std::make_error_code(std::errc::broken_pipe)))) ==
         std::errc::broken_pipe);
   CHECK(code_of(thrown(rondo::timeout_error({}))) == std::errc::timed_out);

@@ -62,7 +62,8 @@ TEST_CASE("a child scope starts canceled if its parent is, and otherwise does no
   CHECK(&late.loop() == &parent.loop());
 }
 
-TEST_CASE("scopes that are canceled from inside a cancel have been asked when the outermost returns") {
+TEST_CASE(
+    "scopes that are canceled from inside a cancel have been asked when the outermost returns") {
   struct tree : leaf {
     explicit tree(manual_loop& loop, int depth, std::vector<int>& o)
         : leaf{[](leaf& self) noexcept {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// The watchdog of support/watchdog.hpp. Run on its own with RONDO_TEST_HANG set, this must end with:
+// The watchdog of support/watchdog.hpp. Run on its own with RONDO_TEST_HANG set, this must end
+// with:
 // expect: The test "hangs when asked to" is still running after 1 s
 // expect: this is what hangs
 

@@ -252,7 +252,8 @@ TEST_CASE("what was spawned is canceled and has ended before run returns") {
   }
 }
 
-TEST_CASE("a task that spawns while it is being finished is waited for, and so is what it spawned") {
+TEST_CASE(
+    "a task that spawns while it is being finished is waited for, and so is what it spawned") {
   std::vector<std::string> log;
   const auto child = [](std::vector<std::string>& l) -> rondo::task<> {
     const std::error_code code = co_await code_of(rondo::sleep_for(1h));
@@ -295,7 +296,8 @@ TEST_CASE("a task that ignores its cancellation for a while is waited for") {
     pipe_ends pipe;
     char byte;
     for (int i = 0; i < 10; ++i) {
-      const std::error_code c = co_await code_of(rondo::io::read(pipe.out(), rondo::mutable_buffer(&byte, 1)));
+      const std::error_code c =
+          co_await code_of(rondo::io::read(pipe.out(), rondo::mutable_buffer(&byte, 1)));
       if (c != rondo::errc::canceled) co_return;
     }
     flag = true;

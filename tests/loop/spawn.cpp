@@ -436,7 +436,9 @@ LOOP_TEST("a chain of tasks each of which waits for the one before ends, however
   CHECK(n == 20'000);
 }
 
-TEST_CASE("an error whose handle outlives the loop is reported when the loop goes, and can be taken later") {
+TEST_CASE(
+    "an error whose handle outlives the loop is reported when the loop goes, and can be taken "
+    "later") {
   std::vector<std::string> reports;
   join_handle<> kept;
   {

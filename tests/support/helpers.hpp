@@ -71,8 +71,8 @@ struct oops : std::exception {
   int number;
 };
 
-/// Runs f on a thread with a stack of this size and gives what it returns. What f throws ends the test
-/// program, and so does a stack that grows with the number of awaits.
+/// Runs f on a thread with a stack of this size and gives what it returns. What f throws ends the
+/// test program, and so does a stack that grows with the number of awaits.
 template <typename F>
 auto on_small_stack(std::size_t bytes, F f) {
   using value = decltype(f());

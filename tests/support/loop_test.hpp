@@ -78,7 +78,8 @@ struct pipe_ends {
   /// capacity 0: as the kernel makes them.
   explicit pipe_ends(int capacity = 0) {
     int fds[2];
-    if (::pipe2(fds, O_CLOEXEC) != 0) throw std::system_error(errno, std::system_category(), "pipe2");
+    if (::pipe2(fds, O_CLOEXEC) != 0)
+      throw std::system_error(errno, std::system_category(), "pipe2");
     reader = descriptor(fds[0]);
     writer = descriptor(fds[1]);
     if (capacity != 0) ::fcntl(fds[1], F_SETPIPE_SZ, capacity);

@@ -19,7 +19,9 @@ namespace rondo::test {
 
 class manual_loop : public detail::loop_base {
  public:
-  manual_loop() noexcept : loop_base(&manual_loop::keep_report) { previous_ = std::exchange(detail::running_loop, this); }
+  manual_loop() noexcept : loop_base(&manual_loop::keep_report) {
+    previous_ = std::exchange(detail::running_loop, this);
+  }
   ~manual_loop() {
     run_until_idle();
     detail::running_loop = previous_;
@@ -72,7 +74,8 @@ class manual_loop : public detail::loop_base {
     root<A> r(*this, std::forward<A>(awaitable));
     r.start();
     while (!r.done() && has_ready()) turn();
-    if (!r.done()) detail::fail("the manual loop has nothing left to run, but the root has not ended");
+    if (!r.done())
+      detail::fail("the manual loop has nothing left to run, but the root has not ended");
     return r.take();
   }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// as_completed: the elements of a range at once, and how each of them ended, in the order in which they end.
+// as_completed: the elements of a range at once, and how each of them ended, in the order in which
+// they end.
 //
 //     co_await for_each_completed(std::move(downloads), [](completed<page>& c) -> task<> {
 //       if (c.result) co_await store(c.index, *c.result);
@@ -11,10 +12,10 @@
 //     while (auto c = co_await stream.next()) ...
 //     co_await stream.close();
 //
-// for_each_completed is the safe form: it waits for everybody in any case. A stream that is dropped, by
-// an exception for instance, can only cancel its children: they are waited for when the task group child,
-// combinator child, spawned task or root that dropped it ends. Until then they run, so they may use only
-// what outlives that.
+// for_each_completed is the safe form: it waits for everybody in any case. A stream that is
+// dropped, by an exception for instance, can only cancel its children: they are waited for when the
+// task group child, combinator child, spawned task or root that dropped it ends. Until then they
+// run, so they may use only what outlives that.
 
 #include <cstddef>
 #include <exception>
@@ -65,7 +66,8 @@ class [[nodiscard("a stream does nothing until next() is awaited")]] completion_
   completion_stream(R&& range, std::size_t limit)
       : block_(new detail::completion_block<R>(std::forward<R>(range), limit)) {}
 
-  /// Waits until another one has ended. Gives: an optional completed, empty when all have been given.
+  /// Waits until another one has ended. Gives: an optional completed, empty when all have been
+  /// given.
   /// Throws: what the range throws. Canceled: nothing is lost; it may be called again.
   auto next() & { return step<detail::next_completed<R>>(*block_); }
 
@@ -76,8 +78,8 @@ class [[nodiscard("a stream does nothing until next() is awaited")]] completion_
   detail::completion_handle<R> block_;
 };
 
-/// Runs every element of a range at once, or at most `limit` at a time: the next one is started when an
-/// end was taken.
+/// Runs every element of a range at once, or at most `limit` at a time: the next one is started
+/// when an end was taken.
 template <detail::awaitable_range R>
 auto as_completed(R&& range) {
   return completion_stream<R>(std::forward<R>(range), std::numeric_limits<std::size_t>::max());
@@ -93,7 +95,8 @@ template <typename R, typename F>
 task<> each_completed(completion_stream<R> stream, F f);
 }
 
-/// Calls `f(completed<T>&)`, a plain function or one that gives a task, for each end, one at a time.
+/// Calls `f(completed<T>&)`, a plain function or one that gives a task, for each end, one at a
+/// time.
 ///
 /// Completes when: all have ended, and f has seen each.
 /// Throws: what f throws, after the rest was canceled and has ended; what the range throws.

@@ -32,8 +32,8 @@ class [[nodiscard("as_result does nothing until it is awaited")]] as_result_desc
 };
 }  // namespace detail
 
-/// Awaits something and gives a result, whatever happens. For an I/O operation nothing is thrown and
-/// nothing allocated on the way.
+/// Awaits something and gives a result, whatever happens. For an I/O operation nothing is thrown
+/// and nothing allocated on the way.
 template <awaitable A>
 auto as_result(A&& awaitable) {
   return detail::as_result_description<A>(std::forward<A>(awaitable));

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// What all combinators share: children that run at once, and one count of those that have not ended.
+// What all combinators share: children that run at once, and one count of those that have not
+// ended.
 //
 // The count starts at one for the combinator itself while it starts its children. So "all ended at
-// once" and "the last one ended later" are one and the same decrement, and nobody can be told before
-// everybody was started.
+// once" and "the last one ended later" are one and the same decrement, and nobody can be told
+// before everybody was started.
 //
 // Each child is a line of work of its own, with a scope, so it can be canceled alone. It tells the
-// combinator about its end directly (it holds a listener, not a coroutine), so a child that is a plain
-// operation costs no frame.
+// combinator about its end directly (it holds a listener, not a coroutine), so a child that is a
+// plain operation costs no frame.
 
 #include <cstddef>
 #include <functional>
@@ -22,7 +23,8 @@
 
 namespace rondo::detail {
 
-/// What a value is stored as where a slot must exist: void as monostate, T& as reference_wrapper<T>.
+/// What a value is stored as where a slot must exist: void as monostate, T& as
+/// reference_wrapper<T>.
 template <typename T>
 struct slot_impl {
   using type = T;
@@ -49,8 +51,8 @@ struct child_base : listener {
   scope line;
 };
 
-/// A child: the state of what it awaits, and the line it runs in. Group is the combinator's own type,
-/// whose `child_ended(child&, outcome)` is told.
+/// A child: the state of what it awaits, and the line it runs in. Group is the combinator's own
+/// type, whose `child_ended(child&, outcome)` is told.
 template <typename Group, typename State>
 struct branch : child_base {
   template <typename A>
@@ -95,14 +97,17 @@ class combinator : public leaf, public ready_node, public listener {
   }
 
  protected:
-  /// cancel_children: asks every started child to end. start_later: called from the ready queue when
-  /// `begin` had put the start off.
-  combinator(void (*cancel_children)(leaf&) noexcept, void (*start_later)(listener&) noexcept) noexcept
+  /// cancel_children: asks every started child to end. start_later: called from the ready queue
+  /// when `begin` had put the start off.
+  combinator(void (*cancel_children)(leaf&) noexcept,
+             void (*start_later)(listener&) noexcept) noexcept
       : leaf{cancel_children}, listener{start_later} {}
-  ~combinator() { RONDO_ASSERT(pending_ == 0, "a combinator was destroyed before its children ended"); }
+  ~combinator() {
+    RONDO_ASSERT(pending_ == 0, "a combinator was destroyed before its children ended");
+  }
 
-  /// The first lines of a start. False: the stack is deep, so the start was put off to the ready queue
-  /// (a tree of combinators cannot overflow the stack); the combinator is pending.
+  /// The first lines of a start. False: the stack is deep, so the start was put off to the ready
+  /// queue (a tree of combinators cannot overflow the stack); the combinator is pending.
   [[nodiscard]] bool begin(scope& line, continuation told) noexcept {
     line_ = &line;
     line.enter(*this);
@@ -122,7 +127,8 @@ class combinator : public leaf, public ready_node, public listener {
     return {line_->loop(), *line_};
   }
 
-  /// True: the child runs, and will tell about its end. False: it has ended already, and tells nobody.
+  /// True: the child runs, and will tell about its end. False: it has ended already, and tells
+  /// nobody.
   template <typename Child>
   [[nodiscard]] bool start_child(Child& c) noexcept {
     c.owner = this;

@@ -3,9 +3,10 @@
 //
 // What is behind a stream of completions: a range, and its children while they run.
 //
-// The block lives until its children have ended, with or without its stream. Each child has a lane: it is
-// pulled from the range, runs, ends, waits in a list until somebody takes its end, and the lane goes on
-// with the next one. Pulling runs the user's code, so it happens where an end is taken.
+// The block lives until its children have ended, with or without its stream. Each child has a lane:
+// it is
+// pulled from the range, runs, ends, waits in a list until somebody takes its end, and the lane
+// goes on with the next one. Pulling runs the user's code, so it happens where an end is taken.
 //
 //   empty -> running -> ended -> taken -> running ...
 
@@ -102,7 +103,8 @@ class completion_block : listener, ready_node, public orphan {
     while (!ended_.empty()) {
       lane& l = ended_.pop_front();
       if (l.state->how() == outcome::error) {
-        loop_->report({unhandled_error::kind::suppressed, {}, take_result(*l.state).exception(), {}});
+        loop_->report(
+            {unhandled_error::kind::suppressed, {}, take_result(*l.state).exception(), {}});
       }
       l.state.reset();
     }

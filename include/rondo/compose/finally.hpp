@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// finally: work, and what is to happen after it in any case. C++ allows no co_await in a catch block or a
-// destructor; this is what takes the place of asyncio's `finally: await ...`.
+// finally: work, and what is to happen after it in any case. C++ allows no co_await in a catch
+// block or a destructor; this is what takes the place of asyncio's `finally: await ...`.
 //
 //     co_await finally(transfer(connection), connection.close());
-//     co_await finally(work(lock), release, lock);               // a function, and arguments for it
+//     co_await finally(work(lock), release, lock);               // a function, and arguments for
+//     it
 //
 // The cleanup runs in a shield: after a value, after an error, and after a cancellation.
 
@@ -27,12 +28,12 @@ template <typename Body, typename F, typename... Args>
 task<await_result_t<Body>> run_finally(Body body, F cleanup, Args... args);
 }
 
-/// Awaits `body`, then `cleanup`: something awaitable, or a function and its arguments (copied), which
-/// may give a task. If `finally` itself is never awaited, neither runs.
+/// Awaits `body`, then `cleanup`: something awaitable, or a function and its arguments (copied),
+/// which may give a task. If `finally` itself is never awaited, neither runs.
 ///
 /// Gives: what body gives.
-/// Throws: body's error; then an error of the cleanup is reported as suppressed. The cleanup's error,
-/// if body gave a value or was canceled.
+/// Throws: body's error; then an error of the cleanup is reported as suppressed. The cleanup's
+/// error, if body gave a value or was canceled.
 /// Canceled: body is; the cleanup is not. One coroutine frame.
 template <awaitable Body, awaitable Cleanup>
 auto finally(Body&& body, Cleanup&& cleanup) {

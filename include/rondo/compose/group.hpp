@@ -82,7 +82,8 @@ class arguments_state : public combinator {
   }
   static void cancel_children(leaf& self) noexcept {
     auto& state = static_cast<arguments_state&>(self);
-    std::apply([](auto&... c) { ((c.started() ? c.line.cancel() : void()), ...); }, state.children_);
+    std::apply([](auto&... c) { ((c.started() ? c.line.cancel() : void()), ...); },
+               state.children_);
   }
 
   std::tuple<branch<arguments_state, state_for<A>>...> children_;
@@ -94,9 +95,10 @@ class arguments_state : public combinator {
 /// What a range given as R (an lvalue reference, or an object to be moved in) yields for a child. A
 /// container that is given away is emptied; a view is read.
 template <typename R>
-using element_of = std::conditional_t<
-    std::is_lvalue_reference_v<R> || std::ranges::view<std::remove_cvref_t<R>>,
-    decltype(*std::begin(std::declval<R&>())), decltype(std::move(*std::begin(std::declval<R&>())))>;
+using element_of =
+    std::conditional_t<std::is_lvalue_reference_v<R> || std::ranges::view<std::remove_cvref_t<R>>,
+                       decltype(*std::begin(std::declval<R&>())),
+                       decltype(std::move(*std::begin(std::declval<R&>())))>;
 
 template <typename R>
 concept awaitable_range = std::ranges::range<R> && awaitable<element_of<R>>;

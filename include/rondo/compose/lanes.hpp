@@ -5,10 +5,10 @@
 //
 //     co_await when_all(std::views::transform(urls, fetch), max_concurrency{8});
 //
-// There are n lanes. A lane pulls an element from the range, runs it, keeps how it ended, and goes on,
-// so a view that makes a million tasks on demand never holds more than n of them. Pulling and keeping
-// run the user's code; a lane does so when it is started and from the ready queue, never while
-// completions are being recorded.
+// There are n lanes. A lane pulls an element from the range, runs it, keeps how it ended, and goes
+// on, so a view that makes a million tasks on demand never holds more than n of them. Pulling and
+// keeping run the user's code; a lane does so when it is started and from the ready queue, never
+// while completions are being recorded.
 
 #include <algorithm>
 #include <cstddef>

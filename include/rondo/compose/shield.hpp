@@ -5,8 +5,8 @@
 //
 //     co_await shield(connection.send_goodbye());
 //
-// Unlike asyncio's, it does not abandon the wait: the shielded work runs to its end, its value or error is
-// delivered, and the *next* operation feels the cancellation.
+// Unlike asyncio's, it does not abandon the wait: the shielded work runs to its end, its value or
+// error is delivered, and the *next* operation feels the cancellation.
 
 #include <utility>
 
@@ -31,8 +31,8 @@ class [[nodiscard("shield does nothing until it is awaited")]] shield_descriptio
 };
 }  // namespace detail
 
-/// Awaits something out of reach of whoever cancels the task, or has canceled it already. A timeout around
-/// it waits for its end, too.
+/// Awaits something out of reach of whoever cancels the task, or has canceled it already. A timeout
+/// around it waits for its end, too.
 ///
 /// Gives, throws: what it gives and throws.
 template <awaitable A>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// with_task_group: a place for tasks whose number is not known from the start. (asyncio: TaskGroup.)
+// with_task_group: a place for tasks whose number is not known from the start. (asyncio:
+// TaskGroup.)
 //
 //     co_await with_task_group([](task_group& group, tcp_listener& listener) -> task<> {
 //       for (;;) {
@@ -10,11 +11,11 @@
 //       }
 //     }, std::ref(listener));
 //
-// It does not return before the body and every child have ended. The first error cancels all of them and
-// is thrown when they have ended.
+// It does not return before the body and every child have ended. The first error cancels all of
+// them and is thrown when they have ended.
 //
-// Mind this: the *body* may end before its children do. What children use is declared before the call, or
-// the body ends with `co_await group.join()`.
+// Mind this: the *body* may end before its children do. What children use is declared before the
+// call, or the body ends with `co_await group.join()`.
 
 #include <cstddef>
 #include <exception>
@@ -51,9 +52,9 @@ class [[nodiscard("with_task_group does nothing until it is awaited")]] group_de
 };
 }  // namespace detail
 
-/// A child of a group, for those who want its value. `co_await c` waits for it, inside the group or after
-/// it, and gives a reference to its value, as often as you like, or rethrows its error. Its error has
-/// ended the group as well. Dropping the handle changes nothing.
+/// A child of a group, for those who want its value. `co_await c` waits for it, inside the group or
+/// after it, and gives a reference to its value, as often as you like, or rethrows its error. Its
+/// error has ended the group as well. Dropping the handle changes nothing.
 ///
 /// Canceled: waiting ends, the child goes on.
 /// Thread: the loop's.
@@ -115,14 +116,15 @@ class task_group : detail::combinator, detail::spawner, public detail::spawns<ta
     task_group* group_;
   };
 
-  // spawn(task), spawn(callable, arguments...), and both with spawn_options: see core/spawned.hpp. In a
+  // spawn(task), spawn(callable, arguments...), and both with spawn_options: see core/spawned.hpp.
+  // In a
   // group that is being canceled the task starts canceled.
 
   /// Waits until no child is left. Children may be spawned meanwhile.
   [[nodiscard]] join_description join() noexcept { return join_description(*this); }
 
-  /// Asks all children and the body to end. with_task_group then returns the body's value if there is
-  /// one, and otherwise, for a body of void, nothing.
+  /// Asks all children and the body to end. with_task_group then returns the body's value if there
+  /// is one, and otherwise, for a body of void, nothing.
   void cancel() noexcept { fail(); }
 
   /// How many children have not ended.
@@ -169,12 +171,13 @@ class task_group : detail::combinator, detail::spawner, public detail::spawns<ta
   bool no_memory_ = false;  // for errors_
 };
 
-/// Calls `body(task_group&, args...)`, which gives a task, and awaits it and all children of the group.
-/// The body and its arguments are copied and kept until then.
+/// Calls `body(task_group&, args...)`, which gives a task, and awaits it and all children of the
+/// group. The body and its arguments are copied and kept until then.
 ///
 /// Gives: what the body gives.
-/// Throws: the first error of the body or a child, when all have ended; further errors are reported as
-/// suppressed. operation_canceled, if the group was canceled by cancel() and the body has no value.
+/// Throws: the first error of the body or a child, when all have ended; further errors are reported
+/// as suppressed. operation_canceled, if the group was canceled by cancel() and the body has no
+/// value.
 /// Canceled: cancels and waits for all.
 template <typename F, typename... Args>
   requires std::invocable<std::decay_t<F>&, task_group&, std::decay_t<Args>...>

@@ -4,12 +4,13 @@
 // when_all: several things at once, all of their results. asyncio calls it gather, and so may you.
 //
 //     auto [a, b] = co_await when_all(session.get(x), session.get(y));      // a tuple
-//     std::vector<page> pages = co_await when_all(std::move(tasks));        // a range: in its order
+//     std::vector<page> pages = co_await when_all(std::move(tasks));        // a range: in its
+//     order
 //     co_await when_all(all_of_them, max_concurrency{8});                   // at most 8 at a time
 //
-// Children are started in order, at once; whatever is awaitable may be one. When one fails, the others
-// are canceled and waited for, and the error is thrown: nothing is left running. For how each of them
-// ended see compose/when_all_settled.hpp, for the first one compose/when_any.hpp.
+// Children are started in order, at once; whatever is awaitable may be one. When one fails, the
+// others are canceled and waited for, and the error is thrown: nothing is left running. For how
+// each of them ended see compose/when_all_settled.hpp, for the first one compose/when_any.hpp.
 
 #include <cstddef>
 #include <tuple>
@@ -29,8 +30,8 @@ class all_values;
 /// Runs everything at once and gives all results as a tuple: void as std::monostate, T& as
 /// std::reference_wrapper<T>.
 ///
-/// Completes when: all have ended. The first error cancels the rest and is thrown when they have ended;
-/// other errors are reported as suppressed.
+/// Completes when: all have ended. The first error cancels the rest and is thrown when they have
+/// ended; other errors are reported as suppressed.
 /// Keep alive: what is given as an lvalue (handles); rvalues are moved in.
 /// Canceled: cancels and waits for all; gives the values if all of them still succeeded.
 template <awaitable... A>
@@ -38,19 +39,20 @@ auto when_all(A&&... awaitables) {
   return detail::arguments_description<detail::all_values, A...>(std::forward<A>(awaitables)...);
 }
 
-/// Runs every element of a range at once and gives their values in the order of the range; nothing for
-/// elements of void.
+/// Runs every element of a range at once and gives their values in the order of the range; nothing
+/// for elements of void.
 ///
-/// Give a container of tasks away: `when_all(std::move(tasks))`. A view is read where it is awaited.
-/// Throws: what iterating throws, before anything was started; the first error of a child, after all
-/// have ended. Allocates once for the children, once for the values.
+/// Give a container of tasks away: `when_all(std::move(tasks))`. A view is read where it is
+/// awaited.
+/// Throws: what iterating throws, before anything was started; the first error of a child, after
+/// all have ended. Allocates once for the children, once for the values.
 template <detail::awaitable_range R>
 auto when_all(R&& range) {
   return detail::range_description<detail::all_values, R>(std::forward<R>(range));
 }
 
-/// Runs the elements of a range, at most `limit` at a time, and gives their values in the order of the
-/// range; nothing for elements of void.
+/// Runs the elements of a range, at most `limit` at a time, and gives their values in the order of
+/// the range; nothing for elements of void.
 ///
 /// Completes when, canceled: as when_all over a range; after an error nothing more is pulled.
 /// Throws: std::invalid_argument for a limit of 0. What the range throws counts as a child's error.
@@ -75,8 +77,8 @@ auto gather(A&&... awaitables) {
 
 namespace detail {
 
-/// The first error decides and cancels the others. A real error beats a cancellation, whichever came
-/// first.
+/// The first error decides and cancels the others. A real error beats a cancellation, whichever
+/// came first.
 class all_values {
  public:
   static void check_size(std::size_t) noexcept {}

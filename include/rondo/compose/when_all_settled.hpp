@@ -4,7 +4,8 @@
 // when_all_settled: several things at once, and how each of them ended. Nobody is canceled because
 // another one failed. (asyncio: gather with return_exceptions.)
 //
-//     auto [a, b] = co_await when_all_settled(session.get(x), session.get(y));   // two result<response>
+//     auto [a, b] = co_await when_all_settled(session.get(x), session.get(y));   // two
+//     result<response>
 //     if (a) use(*a); else log(a.error());
 
 #include <cstddef>
@@ -36,8 +37,8 @@ auto when_all_settled(R&& range) {
   return detail::range_description<detail::all_results, R>(std::forward<R>(range));
 }
 
-/// Runs the elements of a range, at most `limit` at a time. Throws: std::invalid_argument for a limit of
-/// 0; what the range throws, when all that were started have ended.
+/// Runs the elements of a range, at most `limit` at a time. Throws: std::invalid_argument for a
+/// limit of 0; what the range throws, when all that were started have ended.
 template <detail::awaitable_range R>
 auto when_all_settled(R&& range, max_concurrency limit) {
   return detail::lanes_description<detail::keep_results, R>(std::forward<R>(range), limit);

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// when_any and first_success: a race. The first to end wins, the others are canceled and waited for.
+// when_any and first_success: a race. The first to end wins, the others are canceled and waited
+// for.
 //
-//     auto first = co_await when_any(stream.read(buffer), sleep_for(1s));   // a variant; index() tells who
+//     auto first = co_await when_any(stream.read(buffer), sleep_for(1s));   // a variant; index()
+//     tells who
 //     auto page = co_await first_success(session.get(mirror1), session.get(mirror2));
 //
-// Race only what may be dropped. Plain operations lose nothing: the losers are canceled at the moment the
-// winner's completion is recorded, and a message, a lock or a descriptor that nobody takes goes on to
-// whoever is next, or is closed. But a coroutine that lost after it had a value loses that value, and so
-// does a read whose bytes had already arrived; if each counts, use as_completed.
+// Race only what may be dropped. Plain operations lose nothing: the losers are canceled at the
+// moment the winner's completion is recorded, and a message, a lock or a descriptor that nobody
+// takes goes on to whoever is next, or is closed. But a coroutine that lost after it had a value
+// loses that value, and so does a read whose bytes had already arrived; if each counts, use
+// as_completed.
 
 #include <cstddef>
 #include <stdexcept>
@@ -36,8 +39,8 @@ struct any_result {
 /// Runs everything at once until the first has ended, with a value or an error.
 ///
 /// Gives: a variant at the winner's index; void as std::monostate, T& as std::reference_wrapper<T>.
-/// Completes when: one has ended, and the others, which it cancels, have ended too. Those that were not
-/// started when somebody had already won are not started at all.
+/// Completes when: one has ended, and the others, which it cancels, have ended too. Those that were
+/// not started when somebody had already won are not started at all.
 /// Throws: the winner's error. Errors of the others are reported as suppressed.
 /// Canceled: cancels and waits for all; who still ends with a value or an error wins.
 template <awaitable... A>
@@ -54,8 +57,8 @@ auto when_any(R&& range) {
 
 /// Runs everything at once until the first has ended with a value.
 ///
-/// Gives, completes when: as when_any, but an error does not win. Throws: if all fail, the last error in
-/// time; the errors before it are reported as suppressed.
+/// Gives, completes when: as when_any, but an error does not win. Throws: if all fail, the last
+/// error in time; the errors before it are reported as suppressed.
 /// Canceled: cancels and waits for all; who still ends with a value wins.
 template <awaitable... A>
   requires(sizeof...(A) > 0)

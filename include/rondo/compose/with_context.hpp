@@ -37,7 +37,8 @@ class [[nodiscard("with_context does nothing until it is awaited")]] with_contex
 
 }  // namespace detail
 
-/// Awaits the last argument with variables set to values: `with_context(v, value, w, value, awaitable)`.
+/// Awaits the last argument with variables set to values: `with_context(v, value, w, value,
+/// awaitable)`.
 ///
 /// Gives, throws: what it gives and throws. A value that is set twice counts as it was set last.
 /// Keep alive: the variables. Allocates once for each value.

@@ -4,10 +4,12 @@
 // What `co_await` accepts, and how a rondo operation is awaited.
 //
 // Everything that rondo lets you await is two types:
-// - a *description*: movable, storable, inert. `io::read(...)`, `sleep_for(1s)`, `when_all(a, b)` and a
+// - a *description*: movable, storable, inert. `io::read(...)`, `sleep_for(1s)`, `when_all(a, b)`
+// and a
 //   `task` are descriptions. Making one and dropping it does nothing.
 // - a *state*: made from the description where it will stay (in the frame of the coroutine that
-//   awaits it, in the slot of a combinator), because the kernel and the loop point at it. It is named
+//   awaits it, in the slot of a combinator), because the kernel and the loop point at it. It is
+//   named
 //   `state_type` in the description and has three members:
 //
 //       bool start(scope&, continuation) noexcept;  // true: pending, the continuation will be told
@@ -111,9 +113,10 @@ struct only_in_rondo {
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
   void await_suspend(std::coroutine_handle<Promise>) const noexcept {
-    static_assert(sizeof(Promise) == 0,
-                  "rondo operations are awaited inside a rondo::task (or async_generator): they need "
-                  "its event loop and its cancellation scope");
+    static_assert(
+        sizeof(Promise) == 0,
+        "rondo operations are awaited inside a rondo::task (or async_generator): they need "
+        "its event loop and its cancellation scope");
   }
   void await_resume() const noexcept {}
 };

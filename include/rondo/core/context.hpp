@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// context_var: a value that a task and all that it awaits, starts or spawns can see, without passing it
-// on. asyncio's contextvars.
+// context_var: a value that a task and all that it awaits, starts or spawns can see, without
+// passing it on. asyncio's contextvars.
 //
 //     rondo::context_var<std::string> request_id{"none"};
 //
 //     co_await with_context(request_id, "a1", handle(request));    // compose/with_context.hpp
 //     const std::string& id = co_await request_id;                 // in a task
-//     log(request_id.get());                                       // in a plain function that one calls
+//     log(request_id.get());                                       // in a plain function that one
+//     calls
 //
 // The values of a line of work are a list of nodes that never change, newest first; whoever puts
 // something in front shares the rest. A spawned task holds on to the list that it was spawned with.
@@ -94,7 +95,8 @@ class context_var : public detail::only_in_rondo {
   context_var(const context_var&) = delete;
   context_var& operator=(const context_var&) = delete;
 
-  /// The value of the task that runs now, or the default. Valid as long as the with_context that set it.
+  /// The value of the task that runs now, or the default. Valid as long as the with_context that
+  /// set it.
   [[nodiscard]] const T& get() const noexcept { return find(detail::current_context()); }
 
  private:

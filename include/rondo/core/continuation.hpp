@@ -4,8 +4,10 @@
 // Who is told when something that was awaited ends: one word, of two kinds.
 //
 // - A coroutine: it is resumed, by the loop, in a later step (core/ready_queue.hpp).
-// - A `listener`: a plain function that is called at once. Combinators are told this way about their
-//   children, so `when_all(read, sleep)` needs no coroutine for either of them, and a race is decided
+// - A `listener`: a plain function that is called at once. Combinators are told this way about
+// their
+//   children, so `when_all(read, sleep)` needs no coroutine for either of them, and a race is
+//   decided
 //   at the moment its first completion is recorded, before any other task can run.
 //
 // What is told by the end of something runs no user code, starts nothing and destroys nothing: it

@@ -5,7 +5,8 @@
 //
 // - An operation that the kernel refused throws `std::system_error` with the kernel's errno.
 // - A timeout throws `timeout_error`, which is one of those.
-// - A cancellation throws `operation_canceled`, which is *not* a `std::exception`: code that handles
+// - A cancellation throws `operation_canceled`, which is *not* a `std::exception`: code that
+// handles
 //   errors must not swallow it by accident, as with asyncio's CancelledError.
 // - An error that nobody awaited goes to `loop_options::on_unhandled` as an `unhandled_error`.
 
@@ -24,8 +25,8 @@ namespace rondo {
 
 using time_point = std::chrono::steady_clock::time_point;
 
-/// Thrown out of what was canceled, so that destructors run on the way. Let it pass, or clean up and
-/// rethrow it; after swallowing it, the next operation in the same scope throws it again.
+/// Thrown out of what was canceled, so that destructors run on the way. Let it pass, or clean up
+/// and rethrow it; after swallowing it, the next operation in the same scope throws it again.
 class RONDO_VISIBLE operation_canceled {
  public:
   virtual ~operation_canceled() = default;
@@ -108,13 +109,13 @@ class RONDO_VISIBLE unexpected_eof : public std::system_error {
 /// Something that went wrong with nobody there to catch it.
 struct unhandled_error {
   enum class kind {
-    spawned,              // a spawned task failed and its handle is gone
-    post,                 // a posted callable threw
-    suppressed,           // an error that lost against the one a combinator rethrew
-    ignores_cancellation, // a canceled task swallowed a thousand cancellations
-    slow_resume,          // a task kept the loop for longer than loop_options::slow_resume_threshold
-    never_awaited,        // a task was made and destroyed without having been awaited
-    left_over,            // a task was still running when the loop ended
+    spawned,               // a spawned task failed and its handle is gone
+    post,                  // a posted callable threw
+    suppressed,            // an error that lost against the one a combinator rethrew
+    ignores_cancellation,  // a canceled task swallowed a thousand cancellations
+    slow_resume,    // a task kept the loop for longer than loop_options::slow_resume_threshold
+    never_awaited,  // a task was made and destroyed without having been awaited
+    left_over,      // a task was still running when the loop ended
   };
   kind what;
   std::string_view name;     // of the spawned task, if it has one; valid during the call

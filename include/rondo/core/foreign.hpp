@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// Awaitables of other libraries. They know nothing of loops and scopes, and may resume whoever awaits
-// them on any thread. So each is awaited by a small coroutine of its own, whose end is brought back to
-// the loop that the task belongs to: whatever thread it resumes on, the task continues on its loop.
+// Awaitables of other libraries. They know nothing of loops and scopes, and may resume whoever
+// awaits them on any thread. So each is awaited by a small coroutine of its own, whose end is
+// brought back to the loop that the task belongs to: whatever thread it resumes on, the task
+// continues on its loop.
 //
 // They cannot be canceled: a canceled task that waits for one waits until it ends by itself. One
 // allocation each, for the small coroutine.

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// A line of work inside another: what with_timeout, shield and with_context put around something. There
-// is one child, so nothing runs at the same time; the line exists to be canceled, or not to be, apart
-// from the one around it.
+// A line of work inside another: what with_timeout, shield and with_context put around something.
+// There
+// is one child, so nothing runs at the same time; the line exists to be canceled, or not to be,
+// apart from the one around it.
 //
-//     outer line:  ... suspended on this, its leaf -------------------> told when the child has ended
+//     outer line:  ... suspended on this, its leaf -------------------> told when the child has
+//     ended
 //     inner line:                                     the child ...
 
 #include <rondo/core/awaitable.hpp>

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// What the coroutines of rondo have in common: two words, the place for the result, and how they await.
+// What the coroutines of rondo have in common: two words, the place for the result, and how they
+// await.
 //
-// The promise of a task is three words, so that the frame of a trivial task stays within 64 bytes on
-// GCC 12: whom to tell, the scope with three state bits in its low bits, and the result.
+// The promise of a task is three words, so that the frame of a trivial task stays within 64 bytes
+// on GCC 12: whom to tell, the scope with three state bits in its low bits, and the result.
 
 #include <coroutine>
 #include <cstddef>
@@ -46,8 +47,9 @@ class promise_base {
     if constexpr (operation<A>) {
       return awaiter<state_of<A>>(std::forward<A>(awaited));
     } else if constexpr (describes_operation<A>) {
-      static_assert(!describes_operation<A>,
-                    "this is awaited once: write co_await std::move(x), or await it where it is made");
+      static_assert(
+          !describes_operation<A>,
+          "this is awaited once: write co_await std::move(x), or await it where it is made");
     } else if constexpr (foreign<A>) {
       // By reference: what is awaited outlives the await, and may be immovable.
       return awaiter<foreign_state<A&&>>(std::forward<A>(awaited));
@@ -67,7 +69,8 @@ class promise_base {
   void awaiter_sleeps() noexcept { word_ |= awaited_bit; }
 
  protected:
-  // The low bits of word_. value_bit or error_bit: the coroutine has ended, this way. awaited_bit: its
+  // The low bits of word_. value_bit or error_bit: the coroutine has ended, this way. awaited_bit:
+  // its
   // awaiter sleeps; without it the awaiter is still inside start() and looks for itself.
   static constexpr unsigned value_bit = 1, error_bit = 2, awaited_bit = 4, all_bits = 7;
   static_assert(alignof(scope) > all_bits);
@@ -103,8 +106,9 @@ class promise_base {
   std::uintptr_t word_ = 0;
 };
 
-/// Every coroutine that waits in the ready queue is rondo's, and its promise begins where promise_base
-/// does: behind the two words that each frame begins with, because none is aligned further than they are.
+/// Every coroutine that waits in the ready queue is rondo's, and its promise begins where
+/// promise_base does: behind the two words that each frame begins with, because none is aligned
+/// further than they are.
 inline scope* running_code::line() const noexcept {
   if (word_ == 0) return nullptr;
   if ((word_ & line_bit) != 0) return reinterpret_cast<scope*>(word_ & ~line_bit);

@@ -3,19 +3,20 @@
 //
 // What may run next, and the one function that resumes coroutines.
 //
-// `loop_base` is all of a loop that tasks, combinators and locks need: a queue of what is ready, and a
-// way to run it. `event_loop` adds the kernel, time and other threads; a test drives it by hand:
+// `loop_base` is all of a loop that tasks, combinators and locks need: a queue of what is ready,
+// and a way to run it. `event_loop` adds the kernel, time and other threads; a test drives it by
+// hand:
 //
 //     loop.push(node);                 // later: in the next run_ready
 //     while (loop.run_ready() != 0) {}
 //
-// Who resumes. A coroutine is only ever resumed from `resume_now` below, or started by whoever awaits
-// it (`task_state::start`), which nests. When a coroutine ends and its awaiter is asleep, it does not
-// resume the awaiter itself: it leaves it in the *bounce slot* and returns, and `resume_now`, to which
-// it returns, goes on with what it finds there. So nothing is ever resumed from inside something that
-// ends, a frame is never destroyed while its own code is on the stack, and a chain of a million
-// sleeping tasks unwinds in constant stack, in every build mode of every compiler (symmetric transfer
-// is a jump only in some of them).
+// Who resumes. A coroutine is only ever resumed from `resume_now` below, or started by whoever
+// awaits it (`task_state::start`), which nests. When a coroutine ends and its awaiter is asleep, it
+// does not resume the awaiter itself: it leaves it in the *bounce slot* and returns, and
+// `resume_now`, to which it returns, goes on with what it finds there. So nothing is ever resumed
+// from inside something that ends, a frame is never destroyed while its own code is on the stack,
+// and a chain of a million sleeping tasks unwinds in constant stack, in every build mode of every
+// compiler (symmetric transfer is a jump only in some of them).
 //
 // Starting nests as long as the stack is shallow, because a call that returns is what processors
 // predict best. Once it is `stack_budget` deep, the child goes through the bounce slot as well.
@@ -57,8 +58,8 @@ struct orphan : list_hook {
 };
 struct context_node;  // core/context.hpp
 
-/// Who runs: a coroutine, or something that a line has just started, or nobody. One word, written each
-/// time that something is resumed and read when somebody asks for a context variable.
+/// Who runs: a coroutine, or something that a line has just started, or nobody. One word, written
+/// each time that something is resumed and read when somebody asks for a context variable.
 class running_code {
  public:
   running_code() noexcept = default;
@@ -107,8 +108,8 @@ class loop_base {
     }
   }
 
-  /// For an operation that is ready when it starts: whether it is to wait a turn all the same. One in
-  /// 128 does, so that a task which never has to wait cannot keep the others from running.
+  /// For an operation that is ready when it starts: whether it is to wait a turn all the same. One
+  /// in 128 does, so that a task which never has to wait cannot keep the others from running.
   [[nodiscard]] bool ready_at_once(ready_node& node) noexcept {
     if ((++ready_at_once_ & 127) != 0) [[likely]] return false;
     push(node);
@@ -117,8 +118,8 @@ class loop_base {
 
   [[nodiscard]] bool has_ready() const noexcept { return head_ != nullptr; }
 
-  /// Tells those who are ready, first come, first served, newcomers included: at most `limit` of them,
-  /// so that nobody who is always ready keeps the loop from looking outside.
+  /// Tells those who are ready, first come, first served, newcomers included: at most `limit` of
+  /// them, so that nobody who is always ready keeps the loop from looking outside.
   void run_ready(unsigned limit) noexcept {
     for (share_ = limit; share_ != 0 && head_ != nullptr; --share_) {
       ready_node& node = *std::exchange(head_, head_->next);
@@ -154,8 +155,8 @@ class loop_base {
   /// Whose code runs now.
   [[nodiscard]] running_code running() const noexcept { return running_; }
 
-  /// While this exists, what runs belongs to this line: for those who start something that the coroutine
-  /// that runs does not await.
+  /// While this exists, what runs belongs to this line: for those who start something that the
+  /// coroutine that runs does not await.
   class running_in {
    public:
     running_in(loop_base& loop, scope& line) noexcept
@@ -169,12 +170,12 @@ class loop_base {
     running_code before_;
   };
 
-  /// Keeps what was dropped while its children run, for the line that runs now: that line does not count
-  /// as ended before it.
+  /// Keeps what was dropped while its children run, for the line that runs now: that line does not
+  /// count as ended before it.
   void leave_behind(orphan& o) noexcept;
   [[nodiscard]] bool any_orphans() const noexcept { return !orphans_.empty(); }
-  /// By a line that ends: true if it has left something behind. `told` is notified again when that has
-  /// ended.
+  /// By a line that ends: true if it has left something behind. `told` is notified again when that
+  /// has ended.
   [[nodiscard]] bool defer_end(scope& line, listener& told) noexcept {
     return any_orphans() && find_orphan(line, told);
   }

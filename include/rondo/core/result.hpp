@@ -8,8 +8,8 @@
 //     else if (r.error() == std::errc::connection_reset) reconnect();
 //     else r.value();                                   // throws what went wrong
 //
-// An error is held as it came: the code of an operation that the kernel refused stays a code, so nothing
-// is thrown or allocated for it; anything else is the exception itself.
+// An error is held as it came: the code of an operation that the kernel refused stays a code, so
+// nothing is thrown or allocated for it; anything else is the exception itself.
 
 #include <cstddef>
 #include <exception>
@@ -95,8 +95,9 @@ class [[nodiscard("a result may hold an error")]] result {
     return static_cast<std::remove_cvref_t<T>>(std::forward<U>(otherwise));
   }
 
-  /// Why there is no value, as a code: that of a std::system_error (a timeout is one), errc::canceled
-  /// for a cancellation, errc::exception for anything else. Compares equal to false if there is a value.
+  /// Why there is no value, as a code: that of a std::system_error (a timeout is one),
+  /// errc::canceled for a cancellation, errc::exception for anything else. Compares equal to false
+  /// if there is a value.
   [[nodiscard]] std::error_code error() const noexcept {
     if (const auto* code = std::get_if<code_at>(&state_)) return *code;
     try {
@@ -132,7 +133,8 @@ class [[nodiscard("a result may hold an error")]] result {
   }
 
   void expect() const noexcept {
-    RONDO_ASSERT(has_value(), "the value of a result that holds an error was used: ask it, or use value()");
+    RONDO_ASSERT(has_value(),
+                 "the value of a result that holds an error was used: ask it, or use value()");
   }
 
   template <typename Self>
@@ -141,8 +143,8 @@ class [[nodiscard("a result may hold an error")]] result {
       return static_cast<T>(**std::get_if<value_at>(&self.state_));
     } else if constexpr (!std::is_void_v<T>) {
       auto& value = *std::get_if<value_at>(&self.state_);
-      return static_cast<std::conditional_t<std::is_lvalue_reference_v<Self>, decltype(value), T&&>>(
-          value);
+      return static_cast<
+          std::conditional_t<std::is_lvalue_reference_v<Self>, decltype(value), T&&>>(value);
     }
   }
 

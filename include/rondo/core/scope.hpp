@@ -2,11 +2,12 @@
 #pragma once
 //
 // A scope is one line of work that runs beside others: the root, each spawned task, each child of a
-// combinator. The tasks that are awaited one inside the other along that line share it; each promise
-// carries a pointer to it.
+// combinator. The tasks that are awaited one inside the other along that line share it; each
+// promise carries a pointer to it.
 //
-// It solves one problem: to cancel a line of work from outside, in constant time, without tokens and
-// without the line's help. At any moment a line is suspended on at most one thing, its *leaf*: an
+// It solves one problem: to cancel a line of work from outside, in constant time, without tokens
+// and without the line's help. At any moment a line is suspended on at most one thing, its *leaf*:
+// an
 // operation of the kernel, a timer, a place in a waiting list, or a combinator, whose leaf function
 // passes the request on to its children's scopes.
 //
@@ -15,11 +16,13 @@
 // - `cancel` asks it to end soon. It never ends inside that call: it ends once, later, through its
 //   ordinary path, and its success beats the request;
 // - started in a canceled scope it asks nothing of the kernel: it is refused, and ends as canceled
-//   through the ready queue, one turn later, so that code that swallows cancellations cannot hang the
+//   through the ready queue, one turn later, so that code that swallows cancellations cannot hang
+//   the
 //   loop. Code that swallows a thousand of them is reported.
 //
-// A cancellation is level-triggered: the flag stays, and every later operation in the scope ends the
-// same way. Whether something was canceled is asked of its scope, never of an exception's type alone.
+// A cancellation is level-triggered: the flag stays, and every later operation in the scope ends
+// the same way. Whether something was canceled is asked of its scope, never of an exception's type
+// alone.
 
 #include <cstdint>
 #include <utility>
@@ -64,9 +67,9 @@ class scope {
   /// The line has ended: cancellations come too late from here on, so how it ended stays as it is.
   void end() noexcept { ended_ = true; }
 
-  /// Asks the line to end. A scope that is canceled from inside a leaf's cancel, as children are, waits
-  /// in a list for its turn, since a tree of combinators may be deeper than the stack; all have had it
-  /// when the outermost call returns.
+  /// Asks the line to end. A scope that is canceled from inside a leaf's cancel, as children are,
+  /// waits in a list for its turn, since a tree of combinators may be deeper than the stack; all
+  /// have had it when the outermost call returns.
   void cancel() noexcept {
     if (canceled_ || ended_) return;
     canceled_ = true;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// A task that runs on its own, and what is left of it when it has ended: one block, shared by whoever
-// owns it while it runs (the loop, a task_group), by handles, and by those who wait for it. It frees
+// A task that runs on its own, and what is left of it when it has ended: one block, shared by
+// whoever owns it while it runs (the loop, a task_group), by handles, and by those who wait for it.
+// It frees
 // itself when the last of them has left, and reports an error that nobody has asked for.
 //
 //   made -> queued -> running -> ended -> freed
@@ -89,7 +90,8 @@ class spawned_base : public list_hook, public listener, public ready_node {
   /// Those who wait for the end.
   [[nodiscard]] wait_list& waiting() noexcept { return waiting_; }
 
-  /// Somebody has taken the value or the error: nothing is left to report. False: it was taken before.
+  /// Somebody has taken the value or the error: nothing is left to report. False: it was taken
+  /// before.
   bool take_once() noexcept {
     forget();
     return !std::exchange(taken_, true);
@@ -124,8 +126,8 @@ class spawned_base : public list_hook, public listener, public ready_node {
     done_ = true;
     unlink();  // from its owner's list
     if (refs_ == 1) {
-      // The coroutine is still on the stack, so it is let go a turn later; but before anybody who waits
-      // for its owner goes on, because its arguments may refer to what is theirs.
+      // The coroutine is still on the stack, so it is let go a turn later; but before anybody who
+      // waits for its owner goes on, because its arguments may refer to what is theirs.
       line.loop().push(*this);
     } else {
       --refs_;
@@ -249,8 +251,8 @@ class spawns {
   Handle<T> spawn(task<T> t, spawn_options options = {}) {
     return self().adopt(*new spawned<T>(std::move(t), options.name));
   }
-  /// The same for a callable that gives a task. It and its arguments are copied and live as long as the
-  /// task, so captures cannot dangle.
+  /// The same for a callable that gives a task. It and its arguments are copied and live as long as
+  /// the task, so captures cannot dangle.
   template <typename F, typename... Args>
     requires std::invocable<F&, Args...>
   auto spawn(F f, Args... args) {

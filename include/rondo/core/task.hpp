@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// task<T>: a function that can wait. It does nothing until it is awaited, and whoever awaits it goes on
-// when it has ended, with its value or its exception.
+// task<T>: a function that can wait. It does nothing until it is awaited, and whoever awaits it
+// goes on when it has ended, with its value or its exception.
 //
 //     rondo::task<std::string> greeting(std::string name) {
 //       co_await rondo::sleep_for(1s);
@@ -12,8 +12,8 @@
 //
 // Arguments are moved into the coroutine; what is passed by reference is kept alive by the caller
 // until the await returns. A lambda's captures are not moved: they live in the lambda object, which
-// must outlive the task. To run several tasks at once see compose/when_all.hpp; to run the first one
-// see loop/run.hpp.
+// must outlive the task. To run several tasks at once see compose/when_all.hpp; to run the first
+// one see loop/run.hpp.
 
 #include <coroutine>
 #include <type_traits>
@@ -71,9 +71,10 @@ template <typename T>
 class task_promise final : public promise_result<T> {
  public:
   task<T> get_return_object() noexcept {
-    static_assert(alignof(task_promise) <= 2 * sizeof(void*),
-                  "task<T>: coroutine frames are not aligned further than new aligns; hold such a T "
-                  "in a std::unique_ptr");
+    static_assert(
+        alignof(task_promise) <= 2 * sizeof(void*),
+        "task<T>: coroutine frames are not aligned further than new aligns; hold such a T "
+        "in a std::unique_ptr");
     promise_base::check_frame(*this);
     return task<T>(std::coroutine_handle<task_promise>::from_promise(*this));
   }

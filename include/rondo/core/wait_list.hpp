@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// A list of those who wait for the same thing, first come, first served. No allocation: a place in the
-// list is part of the state of whoever waits.
+// A list of those who wait for the same thing, first come, first served. No allocation: a place in
+// the list is part of the state of whoever waits.
 //
-// A place that is canceled leaves the list at once, so nothing can be granted to it any more; its end is
-// told a turn later.
+// A place that is canceled leaves the list at once, so nothing can be granted to it any more; its
+// end is told a turn later.
 
 #include <rondo/core/awaitable.hpp>
 #include <rondo/core/error.hpp>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// Where the stack is. Nested resumption asks this to know when to stop nesting. The address of a local
-// variable will not do: under AddressSanitizer locals may live in a fake stack on the heap.
+// Where the stack is. Nested resumption asks this to know when to stop nesting. The address of a
+// local variable will not do: under AddressSanitizer locals may live in a fake stack on the heap.
 
 #include <cstdint>
 

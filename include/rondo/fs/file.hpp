@@ -3,12 +3,13 @@
 //
 // Files: opened, read, written and closed without blocking the loop.
 //
-//     rondo::file log = co_await rondo::file::open("app.log", open_mode::write | open_mode::append);
+//     rondo::file log = co_await rondo::file::open("app.log", open_mode::write |
+//     open_mode::append);
 //     co_await log.write("started\n");
 //     co_await log.close();
 //
-// `read` and `write` move the file's position, so one of them may be in flight at a time; any number of
-// `read_at` and `write_at` may. For a whole file at once see fs/whole_file.hpp.
+// `read` and `write` move the file's position, so one of them may be in flight at a time; any
+// number of `read_at` and `write_at` may. For a whole file at once see fs/whole_file.hpp.
 
 #include <cstdint>
 #include <fcntl.h>
@@ -88,8 +89,8 @@ class file {
   /// Everything from the position to the end.
   task<std::string> read_all() &;
 
-  /// Writes everything at the position (with `append`: at the end). Keep alive: the buffer, unless it is
-  /// given away. Canceled half-way: how much was written is lost.
+  /// Writes everything at the position (with `append`: at the end). Keep alive: the buffer, unless
+  /// it is given away. Canceled half-way: how much was written is lost.
   template <detail::source_of_bytes B>
   auto write(B&& from) & {
     return write_everything(std::forward<B>(from), -1);
@@ -110,8 +111,8 @@ class file {
     return io::operation<detail::size_op>(
         detail::size_op{{native_handle(), "", AT_EMPTY_PATH, STATX_SIZE}});
   }
-  /// Cuts the file off, or fills it up with zeros. A system call on a thread: the ring has an operation
-  /// for it only since Linux 6.9.
+  /// Cuts the file off, or fills it up with zeros. A system call on a thread: the ring has an
+  /// operation for it only since Linux 6.9.
   auto resize(std::uint64_t size) & {
     return to_thread(&file::truncate, native_handle(), static_cast<off_t>(size));
   }
@@ -153,8 +154,8 @@ class file {
 inline task<std::string> file::read_all() & {
   const std::uint64_t in_file = co_await size();
   std::string all;
-  // One byte more than the file says, so that one read can tell that it was all. Files that do not know
-  // their size (in /proc, say) grow the string as they go.
+  // One byte more than the file says, so that one read can tell that it was all. Files that do not
+  // know their size (in /proc, say) grow the string as they go.
   all.resize(static_cast<std::size_t>(in_file) + 1);
   std::size_t done = 0;
   for (;;) {

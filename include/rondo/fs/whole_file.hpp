@@ -40,8 +40,8 @@ inline task<std::string> read_file(detail::path_argument path) {
   }
 }
 
-/// Makes or replaces a file with these bytes. A reader may see half of it meanwhile, and a failure or a
-/// cancellation leaves what was written so far.
+/// Makes or replaces a file with these bytes. A reader may see half of it meanwhile, and a failure
+/// or a cancellation leaves what was written so far.
 /// Keep alive: the path and the data, unless they are given away. Throws: std::system_error.
 template <detail::source_of_bytes B>
 task<> write_file(detail::path_argument path, B&& from) {

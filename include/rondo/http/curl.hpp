@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// libcurl's handles as objects that free themselves, and what has to be known about libcurl as a whole.
+// libcurl's handles as objects that free themselves, and what has to be known about libcurl as a
+// whole.
 
 #include <memory>
 #include <new>
@@ -54,8 +55,8 @@ template <typename T>
   return value;
 }
 
-/// What is the same for the whole process. It is set up once and never taken down, because other users
-/// of libcurl in the process may have relied on it meanwhile.
+/// What is the same for the whole process. It is set up once and never taken down, because other
+/// users of libcurl in the process may have relied on it meanwhile.
 class curl_library {
  public:
   static const curl_library& get() {
@@ -63,9 +64,9 @@ class curl_library {
     return library;
   }
 
-  /// Whether libcurl knows a file with the system's certificates. It usually knows a folder, too, which
-  /// holds the same ones; and with a folder set it reads everything anew for each connection (60 ms of
-  /// computing), while it keeps what it has read from a file.
+  /// Whether libcurl knows a file with the system's certificates. It usually knows a folder, too,
+  /// which holds the same ones; and with a folder set it reads everything anew for each connection
+  /// (60 ms of computing), while it keeps what it has read from a file.
   [[nodiscard]] bool has_certificate_file() const noexcept { return has_certificate_file_; }
 
  private:

@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// The driver is what stands between libcurl and the loop: one pool of connections, and the transfers that
-// use it.
+// The driver is what stands between libcurl and the loop: one pool of connections, and the
+// transfers that use it.
 //
-// libcurl asks for two things, through callbacks: to be told when its sockets are ready (watchers), and
-// to be called after some time (one timer in the loop's heap). What it is told makes it do much at once:
-// read, decrypt, open and close sockets, call back. So nothing is told while completions are reaped or
-// timers expire; the driver records it, queues itself, and does everything in one `step`:
+// libcurl asks for two things, through callbacks: to be told when its sockets are ready (watchers),
+// and to be called after some time (one timer in the loop's heap). What it is told makes it do much
+// at once: read, decrypt, open and close sockets, call back. So nothing is told while completions
+// are reaped or timers expire; the driver records it, queues itself, and does everything in one
+// `step`:
 //
 //   1. tell libcurl which sockets are ready, and that its time has come
 //   2. collect the transfers that have ended
-//   3. remove the transfers that somebody gave up; those that ended in 2 have ended with their result
+//   3. remove the transfers that somebody gave up; those that ended in 2 have ended with their
+//   result
 //   4. arm the watchers
 //
 // No callback of libcurl's runs foreign code, and none may throw: what fails in one is noted in
 // `broken_`, and ends all transfers with that error, since libcurl can no longer be driven.
 //
-// A session may live longer than the loop it was used on. A loop that ends has first ended all polls and
-// told whom it had queued, and disarms the timers of its heap; so a driver with nothing running holds
-// nothing of the loop, and goes on with the loop of its next transfer.
+// A session may live longer than the loop it was used on. A loop that ends has first ended all
+// polls and told whom it had queued, and disarms the timers of its heap; so a driver with nothing
+// running holds nothing of the loop, and goes on with the loop of its next transfer.
 
 #include <cerrno>
 #include <cstddef>
@@ -48,8 +50,8 @@ struct transfer : rondo::detail::list_hook {
   explicit transfer(void (*on_end)(transfer&, CURLcode, int) noexcept) noexcept : ended(on_end) {}
 
   /// Called once, when `easy` is no longer with libcurl: with what libcurl says, or with
-  /// CURLE_ABORTED_BY_CALLBACK when it was given up, or with an errno when the driver broke. Runs no
-  /// user code.
+  /// CURLE_ABORTED_BY_CALLBACK when it was given up, or with an errno when the driver broke. Runs
+  /// no user code.
   void (*ended)(transfer&, CURLcode, int error) noexcept;
   easy_handle easy;
   bool given_up = false;
@@ -202,7 +204,8 @@ inline void driver::set_up(option_setter& set) noexcept {
 inline bool driver::move_to(engine& loop) noexcept {
   if (loop_ == &loop) return true;
   bool busy = count_ != 0 || queued_;
-  watched_.for_each([&busy](watcher_place& w) { busy = busy || static_cast<watcher&>(w).in_kernel(); });
+  watched_.for_each(
+      [&busy](watcher_place& w) { busy = busy || static_cast<watcher&>(w).in_kernel(); });
   if (busy) return false;
   if (armed()) loop_->timers().disarm(*this);
   loop_ = &loop;
@@ -216,7 +219,8 @@ inline CURLMcode driver::start(transfer& t) noexcept {
   ++count_;
   while (!idle_.empty()) to_arm_.push_back(idle_.pop_front());
   if (!to_arm_.empty()) wake();
-  if (time_ != time_point::max() && !armed()) schedule(time_);  // the loop before this one disarmed it
+  if (time_ != time_point::max() && !armed())
+    schedule(time_);  // the loop before this one disarmed it
   return CURLM_OK;
 }
 
@@ -280,8 +284,8 @@ inline void driver::schedule(time_point when) noexcept {
   if (!loop_->timers().arm(*this, when)) broke(ENOMEM);
 }
 
-/// libcurl may have closed a socket that never got connected without a word, and now gets its number
-/// again: a poll that is in flight for that number waits for the wrong socket.
+/// libcurl may have closed a socket that never got connected without a word, and now gets its
+/// number again: a poll that is in flight for that number waits for the wrong socket.
 inline curl_socket_t driver::on_open(void* self, curlsocktype, curl_sockaddr* address) noexcept {
   auto& d = *static_cast<driver*>(self);
   const int fd = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -364,7 +368,8 @@ inline void driver::harvest() noexcept {
   while (CURLMsg* const message = curl_multi_info_read(multi_, &left)) {
     if (message->msg != CURLMSG_DONE) continue;
     const CURLcode code = message->data.result;  // the message goes with the handle
-    finish(*reinterpret_cast<transfer*>(info<char*>(message->easy_handle, CURLINFO_PRIVATE)), code, 0);
+    finish(*reinterpret_cast<transfer*>(info<char*>(message->easy_handle, CURLINFO_PRIVATE)), code,
+           0);
   }
 }
 

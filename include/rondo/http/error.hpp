@@ -4,7 +4,8 @@
 // What can go wrong with a request, as one exception that says it in one line:
 //
 //     GET http://127.0.0.1:1/x: connection refused
-//     GET https://10.0.0.7/: the server's certificate is not trusted: self-signed certificate (give ...)
+//     GET https://10.0.0.7/: the server's certificate is not trusted: self-signed certificate (give
+//     ...)
 //
 // `kind()` is for programs, `what()` for people. An answer that arrives is no error, whatever its
 // status; `response::raise_for_status` makes one of it.
@@ -55,8 +56,8 @@ class RONDO_VISIBLE error_category_type final : public std::error_category {
   return {static_cast<int>(kind), error_category()};
 }
 
-/// `code()` is the kind, too; it equals std::errc::timed_out, connection_refused, ... where there is such
-/// a condition.
+/// `code()` is the kind, too; it equals std::errc::timed_out, connection_refused, ... where there
+/// is such a condition.
 class RONDO_VISIBLE error : public std::system_error {
  public:
   /// `cause` follows "METHOD URL: ".
@@ -102,7 +103,8 @@ inline std::string without_password(std::string_view url) {
   if (host == url.npos) return std::string(url);
   const auto colon = url.substr(begin, host).find(':');
   if (colon == url.npos) return std::string(url);
-  return std::string(url.substr(0, begin + colon + 1)) + "***" + std::string(url.substr(begin + host));
+  return std::string(url.substr(0, begin + colon + 1)) + "***" +
+         std::string(url.substr(begin + host));
 }
 
 /// Servers and other libraries have a say in these texts.

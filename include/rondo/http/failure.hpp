@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// From what libcurl says about a failed request to an http::error: a kind, and a cause that a person can
-// act upon.
+// From what libcurl says about a failed request to an http::error: a kind, and a cause that a
+// person can act upon.
 
 #include <cctype>
 #include <cerrno>
@@ -65,7 +65,8 @@ inline std::string failure::detail() const {
 
 inline failure::explanation failure::explain() const {
   if (limit != timeout_kind::none) return explain_limit();
-  const std::string system = error != 0 ? begin_small(std::generic_category().message(error)) : detail();
+  const std::string system =
+      error != 0 ? begin_small(std::generic_category().message(error)) : detail();
   switch (code) {
     case CURLE_OK:
       return {error == ENOMEM ? error_kind::out_of_memory : error_kind::other,
@@ -79,14 +80,16 @@ inline failure::explanation failure::explain() const {
     case CURLE_COULDNT_RESOLVE_PROXY:
       return {error_kind::name_not_resolved, detail()};
     case CURLE_COULDNT_CONNECT:
-      return {error == ECONNREFUSED ? error_kind::connection_refused : error_kind::connect_failed, system};
+      return {error == ECONNREFUSED ? error_kind::connection_refused : error_kind::connect_failed,
+              system};
     case CURLE_PROXY:
     case CURLE_INTERFACE_FAILED:
       return {error_kind::connect_failed, detail()};
     case CURLE_GOT_NOTHING:
       return {error_kind::connection_lost, "the server closed the connection without an answer"};
     case CURLE_PARTIAL_FILE:
-      return {error_kind::connection_lost, "the connection ended in the middle of the body: " + detail()};
+      return {error_kind::connection_lost,
+              "the connection ended in the middle of the body: " + detail()};
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
       if (std::string_view(text).find("chunk") != std::string_view::npos) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// The header fields of an answer, in the order in which they came. Names are compared without regard to
-// case, and may come several times (RFC 9110, 5.1 and 5.3).
+// The header fields of an answer, in the order in which they came. Names are compared without
+// regard to case, and may come several times (RFC 9110, 5.1 and 5.3).
 //
 //     if (answer.headers["content-type"].starts_with("application/json")) ...
 //     for (const auto& [name, value] : answer.headers) ...
@@ -40,11 +40,13 @@ class header_map {
   }
   [[nodiscard]] bool contains(std::string_view name) const { return find(name) != end(); }
   [[nodiscard]] const_iterator find(std::string_view name) const RONDO_LIFETIMEBOUND {
-    return std::find_if(begin(), end(),
-                        [name](const value_type& field) { return detail::same_name(field.first, name); });
+    return std::find_if(begin(), end(), [name](const value_type& field) {
+      return detail::same_name(field.first, name);
+    });
   }
   /// All values of that name, in order: Set-Cookie comes once a cookie.
-  [[nodiscard]] std::vector<std::string_view> get_all(std::string_view name) const RONDO_LIFETIMEBOUND {
+  [[nodiscard]] std::vector<std::string_view> get_all(std::string_view name) const
+      RONDO_LIFETIMEBOUND {
     std::vector<std::string_view> values;
     for (const auto& [other, value] : fields_) {
       if (detail::same_name(other, name)) values.emplace_back(value);
@@ -52,7 +54,9 @@ class header_map {
     return values;
   }
 
-  [[nodiscard]] const_iterator begin() const noexcept RONDO_LIFETIMEBOUND { return fields_.begin(); }
+  [[nodiscard]] const_iterator begin() const noexcept RONDO_LIFETIMEBOUND {
+    return fields_.begin();
+  }
   [[nodiscard]] const_iterator end() const noexcept RONDO_LIFETIMEBOUND { return fields_.end(); }
   [[nodiscard]] std::size_t size() const noexcept { return fields_.size(); }
   [[nodiscard]] bool empty() const noexcept { return fields_.empty(); }

@@ -3,7 +3,8 @@
 //
 // A request, put together step by step:
 //
-//     co_await session.send(http::request("POST", url).header("X-Trace", id).json(order).timeout(5s));
+//     co_await session.send(http::request("POST", url).header("X-Trace",
+//     id).json(order).timeout(5s));
 //
 //     http::request r("PUT", url);
 //     r.body(std::move(bytes));
@@ -12,7 +13,8 @@
 // Everything is copied or moved in, so it refers to nothing outside.
 //
 // Three limits, measured from the start of the await:
-//   connect_timeout     until the connection (name look-up, TCP, TLS) is there; anew for each redirect,
+//   connect_timeout     until the connection (name look-up, TCP, TLS) is there; anew for each
+//   redirect,
 //                       and not while the session has no connection left (max_connections)
 //   first_byte_timeout  until the first byte of the answer
 //   timeout             until the answer is complete
@@ -69,14 +71,16 @@ inline void add_field(header_map& fields, std::string_view name, std::string_vie
 
 class request {
  public:
-  /// Throws: std::invalid_argument when the method is no token. The URL is looked at when it is sent.
+  /// Throws: std::invalid_argument when the method is no token. The URL is looked at when it is
+  /// sent.
   request(std::string method, std::string url) : method_(std::move(method)), url_(std::move(url)) {
     if (!detail::is_token(method_)) {
       throw std::invalid_argument("\"" + method_ + "\" is not an HTTP method");
     }
   }
 
-  /// Adds a header field; a name may come several times. It replaces the session's own of that name.
+  /// Adds a header field; a name may come several times. It replaces the session's own of that
+  /// name.
   /// Throws: std::invalid_argument for what is no name, or a value with a line end in it.
   request& header(std::string_view name, std::string_view value) & RONDO_LIFETIMEBOUND {
     detail::add_field(headers_, name, value);
@@ -92,17 +96,21 @@ class request {
     has_body_ = true;
     return *this;
   }
-  request&& body(std::string bytes) && RONDO_LIFETIMEBOUND { return std::move(body(std::move(bytes))); }
+  request&& body(std::string bytes) && RONDO_LIFETIMEBOUND {
+    return std::move(body(std::move(bytes)));
+  }
 
-  /// A body of JSON, and its Content-Type if none was given. GCC 12 cannot take nlohmann's braces inside
-  /// a co_await expression: make the value in a statement of its own.
+  /// A body of JSON, and its Content-Type if none was given. GCC 12 cannot take nlohmann's braces
+  /// inside a co_await expression: make the value in a statement of its own.
   /// Throws: nlohmann::json::type_error when a string in it is not UTF-8.
   request& json(const nlohmann::json& value) & RONDO_LIFETIMEBOUND {
     body(value.dump());
     if (!headers_.contains("content-type")) headers_.add("Content-Type", "application/json");
     return *this;
   }
-  request&& json(const nlohmann::json& value) && RONDO_LIFETIMEBOUND { return std::move(json(value)); }
+  request&& json(const nlohmann::json& value) && RONDO_LIFETIMEBOUND {
+    return std::move(json(value));
+  }
 
   request& connect_timeout(std::chrono::nanoseconds limit) & RONDO_LIFETIMEBOUND {
     limits_.connect = limit;

@@ -24,8 +24,8 @@ namespace detail {
 class transfer_state;
 }
 
-/// How long it took until each point was reached, from the start of the request; with redirects, of the
-/// last request. Zero for what was not needed: a connection that was there already, no TLS.
+/// How long it took until each point was reached, from the start of the request; with redirects, of
+/// the last request. Zero for what was not needed: a connection that was there already, no TLS.
 struct request_timings {
   std::chrono::microseconds name_lookup{};
   std::chrono::microseconds connect{};
@@ -40,7 +40,7 @@ class response {
 
   int status = 0;
   header_map headers;  // after redirects, those of the last answer
-  std::string url;     // where the answer came from: after redirects, not the one that was asked for
+  std::string url;  // where the answer came from: after redirects, not the one that was asked for
   request_timings timings;
 
   /// The body, decompressed, as bytes.
@@ -114,8 +114,10 @@ inline nlohmann::json response::json() const {
   } catch (const nlohmann::json::parse_error& e) {
     // "[json.exception.parse_error.101] parse error at line 1, column 1: syntax error while ..."
     std::string_view where = e.what();
-    if (const auto bracket = where.find("] "); bracket != where.npos) where.remove_prefix(bracket + 2);
-    throw error(error_kind::invalid_json, method_, url, "the body is not JSON: " + std::string(where));
+    if (const auto bracket = where.find("] "); bracket != where.npos)
+      where.remove_prefix(bracket + 2);
+    throw error(error_kind::invalid_json, method_, url,
+                "the body is not JSON: " + std::string(where));
   }
 }
 

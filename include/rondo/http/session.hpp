@@ -8,9 +8,9 @@
 //     auto page = co_await rondo::with_timeout(5s, s.get(url));
 //     auto done = co_await s.send(http::request("POST", url).json(order));
 //
-// Connections are kept and used again, TLS certificates are verified, redirects followed, cookies kept,
-// bodies decompressed, and the proxies of the environment used (http_proxy, https_proxy, no_proxy), all
-// by libcurl. Names are looked up by a thread of libcurl's.
+// Connections are kept and used again, TLS certificates are verified, redirects followed, cookies
+// kept, bodies decompressed, and the proxies of the environment used (http_proxy, https_proxy,
+// no_proxy), all by libcurl. Names are looked up by a thread of libcurl's.
 
 #include <string>
 #include <utility>
@@ -22,15 +22,17 @@
 
 namespace rondo::http {
 
-/// Each request can be awaited and given to every combinator, and needs no coroutine of its own there.
+/// Each request can be awaited and given to every combinator, and needs no coroutine of its own
+/// there.
 ///
 /// Gives: a response, whatever its status.
 /// Completes when: the whole body has arrived. It is kept in memory, however large it is.
 /// Keep alive: the session, until its requests have ended. Everything else is copied.
 /// In flight: any number of requests.
 /// Canceled: gives up the request and its connection; the session stays usable.
-/// Throws: http::error, which names the URL and the cause; std::logic_error when the session is used on
-/// two loops at once. One after the other is fine, and so is a session that outlives its loop.
+/// Throws: http::error, which names the URL and the cause; std::logic_error when the session is
+/// used on two loops at once. One after the other is fine, and so is a session that outlives its
+/// loop.
 /// Thread: that of the loop.
 class session {
  public:

@@ -26,8 +26,8 @@ class session_options {
   session_options() = default;
 
   /// Limits of every request that sets none itself; see request. Zero or less: no limit.
-  /// Default: 30 s to connect, 5 minutes in all, none for the first byte. From libcurl 8 on, the time that
-  /// a request waits for one of max_connections counts as connecting.
+  /// Default: 30 s to connect, 5 minutes in all, none for the first byte. From libcurl 8 on, the
+  /// time that a request waits for one of max_connections counts as connecting.
   session_options& connect_timeout(std::chrono::nanoseconds limit) & RONDO_LIFETIMEBOUND {
     limits_.connect = limit;
     return *this;
@@ -46,7 +46,8 @@ class session_options {
     ca_file_ = std::move(file);
     return *this;
   }
-  /// false: accepts any certificate, so anybody on the way can read and change everything. Default: true.
+  /// false: accepts any certificate, so anybody on the way can read and change everything. Default:
+  /// true.
   session_options& verify_peer(bool on) & RONDO_LIFETIMEBOUND {
     verify_peer_ = on;
     return *this;
@@ -74,8 +75,8 @@ class session_options {
     return *this;
   }
 
-  /// Whether the cookies of an answer are kept, and sent with later requests of the session to where they
-  /// belong. Default: true.
+  /// Whether the cookies of an answer are kept, and sent with later requests of the session to
+  /// where they belong. Default: true.
   session_options& cookies(bool on) & RONDO_LIFETIMEBOUND {
     cookies_ = on;
     return *this;
@@ -101,7 +102,9 @@ class session_options {
   session_options&& ca_file(std::filesystem::path file) && RONDO_LIFETIMEBOUND {
     return std::move(ca_file(std::move(file)));
   }
-  session_options&& verify_peer(bool on) && RONDO_LIFETIMEBOUND { return std::move(verify_peer(on)); }
+  session_options&& verify_peer(bool on) && RONDO_LIFETIMEBOUND {
+    return std::move(verify_peer(on));
+  }
   session_options&& user_agent(std::string name) && RONDO_LIFETIMEBOUND {
     return std::move(user_agent(std::move(name)));
   }

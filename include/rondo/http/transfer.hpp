@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// One request, from `co_await` to its answer: what it tells libcurl, what it keeps of what comes back, and
-// how it ends.
+// One request, from `co_await` to its answer: what it tells libcurl, what it keeps of what comes
+// back, and how it ends.
 //
-// Who ends it first: libcurl (with an answer or an error), a limit, or a cancellation. The last two give
-// the transfer up, which takes effect in the driver's next step; an answer that libcurl has by then counts.
+// Who ends it first: libcurl (with an answer or an error), a limit, or a cancellation. The last two
+// give the transfer up, which takes effect in the driver's next step; an answer that libcurl has by
+// then counts.
 
 #include <algorithm>
 #include <chrono>
@@ -37,7 +38,10 @@ class [[nodiscard("a request is not sent until it is awaited")]] transfer_descri
   request request_;
 };
 
-class transfer_state : transfer, rondo::detail::leaf, rondo::detail::ready_node, rondo::detail::timer {
+class transfer_state : transfer,
+                       rondo::detail::leaf,
+                       rondo::detail::ready_node,
+                       rondo::detail::timer {
  public:
   explicit transfer_state(transfer_description&& d)
       : transfer(&transfer_state::has_ended),
@@ -100,7 +104,8 @@ class transfer_state : transfer, rondo::detail::leaf, rondo::detail::ready_node,
 
 // Implementation
 
-inline bool transfer_state::start(rondo::detail::scope& line, rondo::detail::continuation told) noexcept {
+inline bool transfer_state::start(rondo::detail::scope& line,
+                                  rondo::detail::continuation told) noexcept {
   line_ = &line;
   waiter = told;
   if (line.canceled()) [[unlikely]] {
@@ -124,7 +129,8 @@ inline bool transfer_state::start(rondo::detail::scope& line, rondo::detail::con
   if (limits_.first_byte > limits_.first_byte.zero()) {
     first_byte_at_ = rondo::detail::deadline_after(limits_.first_byte);
   }
-  if (limits_.total > limits_.total.zero()) complete_at_ = rondo::detail::deadline_after(limits_.total);
+  if (limits_.total > limits_.total.zero())
+    complete_at_ = rondo::detail::deadline_after(limits_.total);
   const time_point earliest = std::min(first_byte_at_, complete_at_);
   const bool armed = earliest == time_point::max() || loop().timers().arm(*this, earliest);
   if (!armed || driver_.start(*this) != CURLM_OK) [[unlikely]] {
@@ -172,11 +178,12 @@ inline CURLcode transfer_state::set_up() {
   set(CURLOPT_FOLLOWLOCATION, options().follow_redirects_ ? 1L : 0L);
   set(CURLOPT_MAXREDIRS, static_cast<long>(options().max_redirects_));
 
-  // Zero would be libcurl's own default. The other limits are watched here, because libcurl has none for
-  // the first byte, and does not look at the total while a request waits for a connection.
+  // Zero would be libcurl's own default. The other limits are watched here, because libcurl has
+  // none for the first byte, and does not look at the total while a request waits for a connection.
   const auto connect = std::chrono::ceil<std::chrono::milliseconds>(limits_.connect).count();
   constexpr long longest = std::numeric_limits<int>::max();
-  set(CURLOPT_CONNECTTIMEOUT_MS, connect <= 0 ? longest : static_cast<long>(std::min<long long>(connect, longest)));
+  set(CURLOPT_CONNECTTIMEOUT_MS,
+      connect <= 0 ? longest : static_cast<long>(std::min<long long>(connect, longest)));
   return set.result();
 }
 
@@ -213,7 +220,8 @@ inline void transfer_state::set_up_tls(option_setter& set) noexcept {
 inline bool transfer_state::make_fields() {
   const auto add = [this](const header_map::value_type& field) {
     // "Name:" would remove a field of libcurl's own, "Name;" sends it empty.
-    return append(fields_, field.second.empty() ? field.first + ";" : field.first + ": " + field.second);
+    return append(fields_,
+                  field.second.empty() ? field.first + ";" : field.first + ": " + field.second);
   };
   const header_map& own = request_.headers_;
   const header_map& usual = options().headers_;
@@ -223,8 +231,8 @@ inline bool transfer_state::make_fields() {
   for (const auto& field : usual) {
     if (!own.contains(field.first) && !add(field)) return false;
   }
-  // What libcurl would add by itself: a guess at the type, and a second's wait for servers that do not
-  // know "100 Continue".
+  // What libcurl would add by itself: a guess at the type, and a second's wait for servers that do
+  // not know "100 Continue".
   for (const char* const name : {"Content-Type", "Expect"}) {
     const bool given = own.contains(name) || usual.contains(name);
     if (!given && !append(fields_, std::string(name) + ":")) return false;
@@ -232,7 +240,8 @@ inline bool transfer_state::make_fields() {
   return true;
 }
 
-inline std::size_t transfer_state::on_field(char* line, std::size_t, std::size_t size, void* self) noexcept {
+inline std::size_t transfer_state::on_field(char* line, std::size_t, std::size_t size,
+                                            void* self) noexcept {
   auto& t = *static_cast<transfer_state*>(self);
   t.first_byte();
   try {
@@ -244,7 +253,8 @@ inline std::size_t transfer_state::on_field(char* line, std::size_t, std::size_t
   }
 }
 
-inline std::size_t transfer_state::on_body(char* bytes, std::size_t, std::size_t size, void* self) noexcept {
+inline std::size_t transfer_state::on_body(char* bytes, std::size_t, std::size_t size,
+                                           void* self) noexcept {
   auto& t = *static_cast<transfer_state*>(self);
   t.first_byte();
   try {
@@ -268,7 +278,8 @@ inline void transfer_state::take_field(std::string_view line) {
     const auto reason = line.find(' ', std::min(code + 1, line.size()));
     response_.reason_ = reason == line.npos ? std::string_view() : line.substr(reason + 1);
     // After 303 any method goes on as GET (RFC 9110, 15.4.4).
-    if (line.substr(code).starts_with(" 303") && request_.method_ != "HEAD" && options().follow_redirects_) {
+    if (line.substr(code).starts_with(" 303") && request_.method_ != "HEAD" &&
+        options().follow_redirects_) {
       curl_easy_setopt(easy.get(), CURLOPT_CUSTOMREQUEST, nullptr);
     }
     return;
@@ -284,7 +295,8 @@ inline void transfer_state::first_byte() noexcept {
   if (std::exchange(answered_, true)) return;
   if (!armed() || deadline == complete_at_) return;
   loop().timers().disarm(*this);
-  if (complete_at_ != time_point::max() && !loop().timers().arm(*this, complete_at_)) no_memory_ = true;
+  if (complete_at_ != time_point::max() && !loop().timers().arm(*this, complete_at_))
+    no_memory_ = true;
 }
 
 inline void transfer_state::due(timer& self) noexcept {
@@ -369,7 +381,8 @@ inline response transfer_state::take() {
       break;
   }
   if (wrong_loop_) {
-    throw std::logic_error("rondo: an http::session was used on two loops at once; make one for each");
+    throw std::logic_error(
+        "rondo: an http::session was used on two loops at once; make one for each");
   }
   const auto [kind, cause] = failure_.explain();
   throw error(kind, request_.method_, request_.url_, cause, failure_.limit);

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// A watcher waits on the ring until one of libcurl's sockets is ready: one single-shot poll at a time,
-// which the driver renews for as long as libcurl is interested.
+// A watcher waits on the ring until one of libcurl's sockets is ready: one single-shot poll at a
+// time, which the driver renews for as long as libcurl is interested.
 //
-// The kernel holds the watcher's address while the poll is in flight, and it holds the socket open: after
-// close(2) the peer would not learn that the connection has ended before the poll does. So when libcurl
-// gives up a socket whose poll is in flight, the watcher retires: it has its poll canceled, takes over
-// the socket if libcurl wants to close it, and with the poll's completion closes it and frees itself.
-// A number that libcurl closes is therefore not given out again before the poll has ended.
+// The kernel holds the watcher's address while the poll is in flight, and it holds the socket open:
+// after
+// close(2) the peer would not learn that the connection has ended before the poll does. So when
+// libcurl gives up a socket whose poll is in flight, the watcher retires: it has its poll canceled,
+// takes over the socket if libcurl wants to close it, and with the poll's completion closes it and
+// frees itself. A number that libcurl closes is therefore not given out again before the poll has
+// ended.
 //
 //   watched    libcurl is interested; the driver owns the watcher, in its list of watched ones
 //     in the kernel     in the engine's list; ends in driver::polled
@@ -28,8 +30,8 @@
 
 namespace rondo::http::detail {
 
-/// Its place among the driver's watched or retired ones; the place in in_flight is for the lists that
-/// change with each event.
+/// Its place among the driver's watched or retired ones; the place in in_flight is for the lists
+/// that change with each event.
 struct watcher_place : rondo::detail::list_hook {};
 
 class watcher final : public rondo::detail::in_flight, public watcher_place {
@@ -70,8 +72,8 @@ class watcher final : public rondo::detail::in_flight, public watcher_place {
     return true;
   }
 
-  /// What the last poll has seen, in libcurl's terms; once. Errors and hang-ups count as ready, so that
-  /// libcurl meets them itself and says which they are.
+  /// What the last poll has seen, in libcurl's terms; once. Errors and hang-ups count as ready, so
+  /// that libcurl meets them itself and says which they are.
   [[nodiscard]] int take_events() noexcept {
     const bool broken = (seen_ & (POLLERR | POLLHUP)) != 0;
     int events = 0;
@@ -84,8 +86,10 @@ class watcher final : public rondo::detail::in_flight, public watcher_place {
   void saw(int events) noexcept { seen_ = static_cast<short>(events); }
   [[nodiscard]] bool was_canceled() const noexcept { return canceled_; }
 
-  /// libcurl is no longer interested. The watcher frees itself, at once if the kernel does not hold it.
-  void retire(rondo::detail::engine* loop, rondo::detail::intrusive_list<watcher_place>& retired) noexcept {
+  /// libcurl is no longer interested. The watcher frees itself, at once if the kernel does not hold
+  /// it.
+  void retire(rondo::detail::engine* loop,
+              rondo::detail::intrusive_list<watcher_place>& retired) noexcept {
     watcher_place::unlink();
     on_poll_ = nullptr;
     if (!in_kernel_) {

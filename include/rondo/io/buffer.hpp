@@ -2,16 +2,16 @@
 #pragma once
 //
 // What is read into and written from. A buffer is a view: pointer and size. The memory stays alive
-// until the await returns; because nothing outlives the await that waits for it, that is the usual rule
-// for a local variable and nothing more.
+// until the await returns; because nothing outlives the await that waits for it, that is the usual
+// rule for a local variable and nothing more.
 //
 //     std::array<char, 4096> space;
 //     std::size_t n = co_await peer.read(space);
 //     co_await peer.write(std::string_view(space.data(), n));
 //     co_await peer.write("hello " + name + "\n");   // an owner that is given away moves in
 //
-// An owner that is about to die may be written from (it is moved into the operation), and may not be
-// read into: nobody could see what came.
+// An owner that is about to die may be written from (it is moved into the operation), and may not
+// be read into: nobody could see what came.
 
 #include <array>
 #include <concepts>
@@ -127,8 +127,8 @@ class const_buffer {
 
 namespace detail {
 
-/// An owner that was given away: it lives in the operation, and is looked at only once that has come to
-/// rest (a short string moves its bytes along).
+/// An owner that was given away: it lives in the operation, and is looked at only once that has
+/// come to rest (a short string moves its bytes along).
 template <typename Owner>
 class kept_buffer {
  public:

@@ -3,8 +3,9 @@
 //
 // One operation of the kernel, from `co_await` to its completion and back.
 //
-// *What* to ask is a small struct in io/ops/: its arguments, how they go into a submission entry, and
-// the type of the answer. Everything else is here, once. An operation of your own is such a struct:
+// *What* to ask is a small struct in io/ops/: its arguments, how they go into a submission entry,
+// and the type of the answer. Everything else is here, once. An operation of your own is such a
+// struct:
 //
 //     struct nop_op {
 //       using value_type = void;
@@ -16,7 +17,8 @@
 // A struct may say more:
 //   T value(int result)            makes the answer from a result that is no error (may throw)
 //   int before()                   runs when the operation starts; a negative errno ends it there
-//   bool again(int& result)        called for each completion: true asks the kernel once more (to go on
+//   bool again(int& result)        called for each completion: true asks the kernel once more (to
+//   go on
 //                                  after a short write); false ends with `result`
 //   void raise(int error)          throws something better than the default for an errno
 //   static constexpr bool release  true: it gives something back (close), so cancellation does not
@@ -25,8 +27,10 @@
 // The contract of every operation:
 //   Keep alive     its buffers until the await returns; what it was given as an rvalue it owns.
 //   Canceled       ends with operation_canceled, or with success if that came first: what was read,
-//                  accepted or opened is delivered. In a canceled scope nothing is asked of the kernel.
-//   Throws         std::system_error with the kernel's errno; with errc::closed when somebody closed
+//                  accepted or opened is delivered. In a canceled scope nothing is asked of the
+//                  kernel.
+//   Throws         std::system_error with the kernel's errno; with errc::closed when somebody
+//   closed
 //                  the descriptor under it.
 //   Thread         the loop's.
 //

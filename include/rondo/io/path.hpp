@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// A path as an argument: whatever a std::filesystem::path or a const char* can be made from. Strings
+// A path as an argument: whatever a std::filesystem::path or a const char* can be made from.
+// Strings
 // that end in a NUL and outlive the call are not copied.
 
 #include <filesystem>

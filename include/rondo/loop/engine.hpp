@@ -4,7 +4,8 @@
 // The machine under event_loop: one turn, and what operations ask of it.
 //
 // A turn has two halves.
-//   look outside   hand all entries to the kernel and collect completions, in one system call, which
+//   look outside   hand all entries to the kernel and collect completions, in one system call,
+//   which
 //                  sleeps if nothing is ready; take messages from other threads; look at the clock
 //   resume         those who are ready, one after the other, until nobody is or they have had their
 //                  share
@@ -32,8 +33,8 @@ class engine : public loop_base, spawner {
  public:
   // For operations.
 
-  /// An entry to fill. When the queue is full it is handed over first; null if the kernel refuses to
-  /// take it (no memory), which ends the operation with EAGAIN.
+  /// An entry to fill. When the queue is full it is handed over first; null if the kernel refuses
+  /// to take it (no memory), which ends the operation with EAGAIN.
   [[nodiscard]] io_uring_sqe* reserve() noexcept {
     if (io_uring_sqe* entry = ring_.reserve()) [[likely]] return entry;
     return reserve_slowly();
@@ -45,8 +46,8 @@ class engine : public loop_base, spawner {
     in_flight_.push_back(op);
   }
 
-  /// Asks the kernel to end an operation soon. Needs no entry now: requests wait in a list of their own
-  /// and go out before anything else.
+  /// Asks the kernel to end an operation soon. Needs no entry now: requests wait in a list of their
+  /// own and go out before anything else.
   void cancel(in_flight& op) noexcept {
     op.unlink();
     to_cancel_.push_back(op);
@@ -183,8 +184,8 @@ class engine : public loop_base, spawner {
     }
   }
 
-  // Other threads wake the loop through a poll that stays armed; it reports each write to the eventfd,
-  // so nothing ever needs to be read from it.
+  // Other threads wake the loop through a poll that stays armed; it reports each write to the
+  // eventfd, so nothing ever needs to be read from it.
   struct wake_poll : in_flight {
     wake_poll() noexcept : in_flight(&wake_poll::woken) {}
     static void woken(in_flight& self, int, std::uint32_t flags) noexcept {

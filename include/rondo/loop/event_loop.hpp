@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// event_loop: where tasks run. Most programs never name it; they call `rondo::run(task)` (loop/run.hpp).
+// event_loop: where tasks run. Most programs never name it; they call `rondo::run(task)`
+// (loop/run.hpp).
 //
 //     rondo::event_loop loop;
 //     int answer = loop.run(compute());     // again and again, if you like
 //
-// One loop belongs to one thread: the first that runs it. Other threads reach it through post, submit
-// and stop, and through nothing else. The turn itself is in loop/engine.hpp.
+// One loop belongs to one thread: the first that runs it. Other threads reach it through post,
+// submit and stop, and through nothing else. The turn itself is in loop/engine.hpp.
 
 #include <algorithm>
 #include <atomic>
@@ -40,10 +41,10 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   /// Cancels and awaits what the loop still owns. On the thread that ran the loop.
   ~event_loop();
 
-  /// Runs until `root` has ended; gives its value or rethrows its error. What was spawned and has not
-  /// ended is canceled and awaited first.
-  /// Throws: operation_canceled if `root` ended canceled; std::logic_error when this thread runs a loop
-  /// already, or when the loop belongs to another thread.
+  /// Runs until `root` has ended; gives its value or rethrows its error. What was spawned and has
+  /// not ended is canceled and awaited first.
+  /// Throws: operation_canceled if `root` ended canceled; std::logic_error when this thread runs a
+  /// loop already, or when the loop belongs to another thread.
   template <awaitable A>
   auto run(A&& root) -> await_result_t<A>;
 
@@ -51,17 +52,18 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   /// `timeout` for something to do. False: nothing is left to do.
   bool run_once(std::chrono::nanoseconds timeout = std::chrono::nanoseconds(0));
 
-  // spawn(task), spawn(callable, arguments...), and both with spawn_options: see core/spawned.hpp. The
+  // spawn(task), spawn(callable, arguments...), and both with spawn_options: see core/spawned.hpp.
+  // The
   // loop owns what was spawned; see loop/spawn.hpp.
 
-  /// Runs a callable on the loop's thread, one turn later; in the order of the calls. What it throws
-  /// goes to on_unhandled. A loop that ends first drops it.
+  /// Runs a callable on the loop's thread, one turn later; in the order of the calls. What it
+  /// throws goes to on_unhandled. A loop that ends first drops it.
   /// Thread: any.
   template <std::invocable F>
   void post(F callable);
 
-  /// Runs a task on the loop and gives its result to another thread. A stop requested of the token cancels
-  /// it. A loop that ends first gives the future operation_canceled.
+  /// Runs a task on the loop and gives its result to another thread. A stop requested of the token
+  /// cancels it. A loop that ends first gives the future operation_canceled.
   /// Thread: any but the loop's, which would wait for itself.
   template <typename T>
   std::future<T> submit(task<T> t, std::stop_token token = {});
@@ -86,7 +88,8 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   /// The loop that runs on this thread. Throws: std::logic_error outside a running loop.
   [[nodiscard]] static event_loop& current() {
     if (detail::running_loop == nullptr) {
-      throw std::logic_error("rondo: there is no running loop on this thread; call this from a task");
+      throw std::logic_error(
+          "rondo: there is no running loop on this thread; call this from a task");
     }
     return static_cast<event_loop&>(*detail::running_loop);
   }
@@ -166,7 +169,8 @@ class event_loop::running_here {
       loop.thread_ = std::this_thread::get_id();
     } else if (loop.thread_ != std::this_thread::get_id()) {
       throw std::logic_error(
-          "rondo: this loop belongs to the thread that ran it first; use post or submit from others");
+          "rondo: this loop belongs to the thread that ran it first; use post or submit from "
+          "others");
     }
     loop.measure_stack();
     detail::running_loop = &loop;
@@ -299,10 +303,11 @@ template <typename T>
 std::future<T> event_loop::submit(task<T> t, std::stop_token token) {
   detail::answer<T> promised;
   auto future = promised.get_future();
-  post([this, promised = std::move(promised), t = std::move(t), token = std::move(token)]() mutable {
-    const auto handle = std::make_shared<join_handle<>>();
-    *handle = spawn(fulfill<T>(std::move(promised), std::move(t), std::move(token), handle));
-  });
+  post(
+      [this, promised = std::move(promised), t = std::move(t), token = std::move(token)]() mutable {
+        const auto handle = std::make_shared<join_handle<>>();
+        *handle = spawn(fulfill<T>(std::move(promised), std::move(t), std::move(token), handle));
+      });
   return future;
 }
 

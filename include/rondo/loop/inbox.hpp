@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// What other threads want a loop to do next. A lock-free list takes the nodes, and an eventfd wakes the
-// loop, but only when it sleeps: a burst of messages costs one wake-up, not one each.
+// What other threads want a loop to do next. A lock-free list takes the nodes, and an eventfd wakes
+// the loop, but only when it sleeps: a burst of messages costs one wake-up, not one each.
 //
-// The race between a message and the loop falling asleep: the loop says that it will sleep, then looks
-// once more; a sender puts its message there, then asks whether the loop sleeps. In whatever order
-// these four happen, either the loop sees the message or the sender sees the sleeper.
+// The race between a message and the loop falling asleep: the loop says that it will sleep, then
+// looks once more; a sender puts its message there, then asks whether the loop sleeps. In whatever
+// order these four happen, either the loop sees the message or the sender sees the sleeper.
 
 #include <atomic>
 #include <cerrno>

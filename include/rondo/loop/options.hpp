@@ -19,18 +19,19 @@ enum class backend {
 
 /// Make it in a statement of its own, not inside a co_await expression.
 struct loop_options {
-  /// Submission queue entries: how many operations go to the kernel in one call. More may be in flight.
+  /// Submission queue entries: how many operations go to the kernel in one call. More may be in
+  /// flight.
   unsigned entries = 256;
   /// Timers that are due this close together wake the loop once.
   std::chrono::nanoseconds timer_slack = std::chrono::microseconds(50);
-  /// Threads for calls that block (name look-up, to_thread); 0: as many as there are processors, and
-  /// at least 4.
+  /// Threads for calls that block (name look-up, to_thread); 0: as many as there are processors,
+  /// and at least 4.
   std::size_t max_threads = 0;
-  /// While a loop runs, SIGPIPE is ignored if it was at its default, so that writing to a pipe whose
-  /// reader has gone is an error of that write and not the end of the process.
+  /// While a loop runs, SIGPIPE is ignored if it was at its default, so that writing to a pipe
+  /// whose reader has gone is an error of that write and not the end of the process.
   bool ignore_sigpipe = true;
-  /// Called on the loop's thread with every error that nobody awaited. The default prints one line on
-  /// stderr, and nothing for suppressed errors. Must not throw.
+  /// Called on the loop's thread with every error that nobody awaited. The default prints one line
+  /// on stderr, and nothing for suppressed errors. Must not throw.
   std::function<void(const unhandled_error&)> on_unhandled;
 };
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// A ring: submission entries in, completions out. Everything above this file speaks that language and
-// no other. `queues_` is liburing's view of the two queues; only `enter`, which hands entries over and
-// waits for completions, knows who serves them, so another server of entries is another `enter`.
+// A ring: submission entries in, completions out. Everything above this file speaks that language
+// and no other. `queues_` is liburing's view of the two queues; only `enter`, which hands entries
+// over and waits for completions, knows who serves them, so another server of entries is another
+// `enter`.
 //
 // The kernel ring is set up by a ladder of flags, tried from the top, because the first rung that a
-// kernel accepts is also the fastest: one thread submits, completions are processed when that thread
-// asks for them instead of interrupting it, and a flag tells when there are some to ask for.
+// kernel accepts is also the fastest: one thread submits, completions are processed when that
+// thread asks for them instead of interrupting it, and a flag tells when there are some to ask for.
 
 #include <algorithm>
 #include <cerrno>
@@ -23,9 +24,9 @@
 
 namespace rondo::detail {
 
-/// What is in flight: the address of this is the entry's user_data. `complete` is called for each of
-/// its completions, while they are taken from the queue: it records and queues, and neither runs user
-/// code nor asks for an entry.
+/// What is in flight: the address of this is the entry's user_data. `complete` is called for each
+/// of its completions, while they are taken from the queue: it records and queues, and neither runs
+/// user code nor asks for an entry.
 struct in_flight : list_hook {
   explicit in_flight(void (*on_completion)(in_flight&, int, std::uint32_t) noexcept) noexcept
       : complete(on_completion) {}
@@ -52,7 +53,8 @@ class ring {
     const unsigned head = __atomic_load_n(sq.khead, __ATOMIC_ACQUIRE);
     if (sq.sqe_tail - head >= sq.ring_entries) return nullptr;
     io_uring_sqe& entry = sq.sqes[sq.sqe_tail++ & sq.ring_mask];
-    entry = io_uring_sqe{};  // newer liburings' prep functions leave the rest as an earlier use left it
+    entry =
+        io_uring_sqe{};  // newer liburings' prep functions leave the rest as an earlier use left it
     return &entry;
   }
 
@@ -66,9 +68,9 @@ class ring {
             (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
   }
 
-  /// Hands all entries over and collects what has completed, in one system call. With `wait` it sleeps
-  /// until there is a completion or `timeout` (relative; null: none) has passed. Gives a negative errno
-  /// when the kernel took nothing; entries stay queued then.
+  /// Hands all entries over and collects what has completed, in one system call. With `wait` it
+  /// sleeps until there is a completion or `timeout` (relative; null: none) has passed. Gives a
+  /// negative errno when the kernel took nothing; entries stay queued then.
   int enter(bool wait, __kernel_timespec* timeout) noexcept {
     ++calls_;
     if (!wait) return io_uring_submit_and_get_events(&queues_);
@@ -84,7 +86,8 @@ class ring {
     unsigned count = 0;
     io_uring_for_each_cqe(&queues_, head, cqe) {
       ++count;
-      if (cqe->user_data == 0) continue;  // of a cancel request: what it canceled answers for itself
+      if (cqe->user_data == 0)
+        continue;  // of a cancel request: what it canceled answers for itself
       auto& owner = *reinterpret_cast<in_flight*>(static_cast<std::uintptr_t>(cqe->user_data));
       owner.complete(owner, cqe->res, cqe->flags);
     }
@@ -113,7 +116,8 @@ class ring {
       text +=
           " is refused: a seccomp profile (Docker's and containerd's default is one) or the sysctl "
           "kernel.io_uring_disabled forbids io_uring. Allow io_uring_setup, io_uring_enter and "
-          "io_uring_register in the profile (docker run --security-opt seccomp=PROFILE), or set the "
+          "io_uring_register in the profile (docker run --security-opt seccomp=PROFILE), or set "
+          "the "
           "sysctl to 0";
       break;
     case ENOSYS:
@@ -178,8 +182,8 @@ inline ring::ring(unsigned entries) {
 
 inline void ring::bind() {
   // By number: liburing 2.3 declares a function for this and does not export it.
-  if (const int result =
-          io_uring_register(static_cast<unsigned>(queues_.ring_fd), IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+  if (const int result = io_uring_register(static_cast<unsigned>(queues_.ring_fd),
+                                           IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
       result < 0) {
     throw_no_ring(-result, "io_uring_register", queues_.sq.ring_entries);
   }

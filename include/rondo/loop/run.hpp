@@ -6,9 +6,9 @@
 //     rondo::task<> hello() { co_await rondo::sleep_for(1s); puts("hello"); }
 //     int main() { return rondo::run_main(hello()); }
 //
-// Ctrl-C cancels the root task, so destructors and cleanup run; a second Ctrl-C kills, as if nobody had
-// caught the first. This is so only while `run` runs, only if SIGINT was at its default, and for one
-// loop at a time.
+// Ctrl-C cancels the root task, so destructors and cleanup run; a second Ctrl-C kills, as if nobody
+// had caught the first. This is so only while `run` runs, only if SIGINT was at its default, and
+// for one loop at a time.
 
 #include <atomic>
 #include <cerrno>
@@ -91,8 +91,8 @@ auto run(A&& root, loop_options options = {}) -> await_result_t<A> {
   }
 }
 
-/// For main(): runs the task and gives the exit status. An error is printed as one line on stderr, and
-/// gives 1; Ctrl-C gives 130.
+/// For main(): runs the task and gives the exit status. An error is printed as one line on stderr,
+/// and gives 1; Ctrl-C gives 130.
 template <typename T>
   requires(std::is_void_v<T> || std::is_same_v<T, int>)
 [[nodiscard]] int run_main(task<T> root, loop_options options = {}) {

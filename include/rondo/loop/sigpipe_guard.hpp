@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// SIGPIPE ends a process that writes to a pipe whose reader has gone. While a loop runs it is ignored, as
-// in Python, Go and Rust, so that the write fails instead.
+// SIGPIPE ends a process that writes to a pipe whose reader has gone. While a loop runs it is
+// ignored, as in Python, Go and Rust, so that the write fails instead.
 
 #include <csignal>
 #include <mutex>
 
 namespace rondo::detail {
 
-/// Ignores SIGPIPE while at least one loop runs, if it was at its default: the first one sees to it, and
-/// the last one undoes it.
+/// Ignores SIGPIPE while at least one loop runs, if it was at its default: the first one sees to
+/// it, and the last one undoes it.
 class sigpipe_guard {
  public:
   explicit sigpipe_guard(bool ignore) noexcept : counted_(ignore) {

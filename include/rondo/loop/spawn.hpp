@@ -8,8 +8,9 @@
 //     h.cancel();
 //     co_await h.wait();
 //
-// The loop owns what was spawned: it cancels and awaits it before `run` returns. Prefer a combinator
-// where the work has an end that somebody waits for; spawn is for work that goes on beside it.
+// The loop owns what was spawned: it cancels and awaits it before `run` returns. Prefer a
+// combinator where the work has an end that somebody waits for; spawn is for work that goes on
+// beside it.
 //
 // What is shared by the loop, the handle and those who wait is in core/spawned.hpp.
 
@@ -31,11 +32,11 @@ class wait_state;
 
 }  // namespace detail
 
-/// Looks after a spawned task. `co_await h` gives its value or rethrows its error, once. Dropping the
-/// handle lets the task go on; its error then goes to `loop_options::on_unhandled`.
+/// Looks after a spawned task. `co_await h` gives its value or rethrows its error, once. Dropping
+/// the handle lets the task go on; its error then goes to `loop_options::on_unhandled`.
 ///
-/// Canceled: waiting ends, the task goes on, and the handle may be awaited again. (asyncio cancels the
-/// task; here that is `h.cancel()`.)
+/// Canceled: waiting ends, the task goes on, and the handle may be awaited again. (asyncio cancels
+/// the task; here that is `h.cancel()`.)
 /// Thread: the loop's. May outlive the loop.
 template <typename T = void>
 class join_handle : public detail::only_in_rondo {

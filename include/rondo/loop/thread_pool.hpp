@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// Threads for the few calls that can only block: name look-up, and what a program hands to to_thread.
-// A thread is started when there is a job and none is idle, up to a limit; one that has been idle for
-// ten seconds leaves.
+// Threads for the few calls that can only block: name look-up, and what a program hands to
+// to_thread. A thread is started when there is a job and none is idle, up to a limit; one that has
+// been idle for ten seconds leaves.
 
 #include <algorithm>
 #include <chrono>
@@ -113,7 +113,8 @@ class thread_pool {
   }
 
   void join_those_who_left() noexcept {
-    for (std::thread& t : left_) t.join();  // they are past their last touch of the mutex, or nearly
+    for (std::thread& t : left_)
+      t.join();  // they are past their last touch of the mutex, or nearly
     left_.clear();
   }
 

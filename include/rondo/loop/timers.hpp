@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// Timers live in user space, in a heap with four children a node; only the earliest deadline is handed
-// to the kernel, as the limit of the one call in which the loop sleeps. So a timer costs no system call
-// and no submission entry, and a timeout around an operation is one insertion and one removal.
+// Timers live in user space, in a heap with four children a node; only the earliest deadline is
+// handed to the kernel, as the limit of the one call in which the loop sleeps. So a timer costs no
+// system call and no submission entry, and a timeout around an operation is one insertion and one
+// removal.
 
 #include <chrono>
 #include <cstddef>
@@ -16,8 +17,8 @@
 
 namespace rondo::detail {
 
-/// It lives in whatever waits for it. `fire` runs while the loop looks at the clock: like a listener it
-/// records and queues, and runs no user code.
+/// It lives in whatever waits for it. `fire` runs while the loop looks at the clock: like a
+/// listener it records and queues, and runs no user code.
 struct timer {
   explicit timer(void (*on_due)(timer&) noexcept) noexcept : fire(on_due) {}
   timer(const timer&) = delete;

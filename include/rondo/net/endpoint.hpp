@@ -31,18 +31,21 @@ class endpoint {
   /// 0.0.0.0:0: any address, any port.
   endpoint() noexcept { address_.v4.sin_family = AF_INET; }
 
-  /// From an address without a port: "127.0.0.1", "::1", "fe80::1%eth0". Throws: std::invalid_argument.
+  /// From an address without a port: "127.0.0.1", "::1", "fe80::1%eth0". Throws:
+  /// std::invalid_argument.
   endpoint(std::string_view address, std::uint16_t port) {
     if (!set_address(address, port)) {
-      throw std::invalid_argument("\"" + std::string(address) +
-                                  "\" is not an IPv4 or IPv6 address; for a name use rondo::resolve");
+      throw std::invalid_argument(
+          "\"" + std::string(address) +
+          "\" is not an IPv4 or IPv6 address; for a name use rondo::resolve");
     }
   }
 
   /// From "127.0.0.1:80" or "[::1]:80". Throws: std::invalid_argument.
   [[nodiscard]] static endpoint parse(std::string_view text);
 
-  /// 127.0.0.1. Port 0 lets the system choose one; `local_endpoint()` of what was bound tells which.
+  /// 127.0.0.1. Port 0 lets the system choose one; `local_endpoint()` of what was bound tells
+  /// which.
   [[nodiscard]] static endpoint loopback(std::uint16_t port) noexcept {
     endpoint e;
     e.address_.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

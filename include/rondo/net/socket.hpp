@@ -39,8 +39,8 @@ class socket_base {
   /// Throws: std::system_error.
   [[nodiscard]] endpoint local_endpoint() const { return ask(&::getsockname, "getsockname"); }
 
-  /// Cancels what is in flight on the socket (it ends with errc::closed) and closes it. The destructor
-  /// closes, too, but can neither cancel nor report.
+  /// Cancels what is in flight on the socket (it ends with errc::closed) and closes it. The
+  /// destructor closes, too, but can neither cancel nor report.
   /// Canceled: no; what gives back is not canceled.
   auto close() & { return io::close(std::move(fd_)); }
 

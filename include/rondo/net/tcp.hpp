@@ -11,10 +11,12 @@
 //
 //     rondo::tcp_stream peer = co_await rondo::connect("example.org", 80);   // net/connect.hpp
 //     co_await peer.write("GET / HTTP/1.0\r\n\r\n");
-//     std::size_t n = co_await peer.read(buffer);                           // 0: the peer has ended
+//     std::size_t n = co_await peer.read(buffer);                           // 0: the peer has
+//     ended
 //
-// One read and one write may be in flight on a stream at the same time; two reads would share the bytes
-// in an order that nobody knows. Both ends send small messages at once (TCP_NODELAY) unless told not to.
+// One read and one write may be in flight on a stream at the same time; two reads would share the
+// bytes in an order that nobody knows. Both ends send small messages at once (TCP_NODELAY) unless
+// told not to.
 
 #include <cstddef>
 #include <netinet/in.h>
@@ -41,7 +43,8 @@ class tcp_stream : public detail::socket_base {
   /// Takes over a connected socket that somebody else made.
   [[nodiscard]] static tcp_stream adopt(int fd) noexcept { return tcp_stream(descriptor(fd)); }
 
-  /// Connects. Canceled: the attempt is given up. Throws: std::system_error that names the endpoint.
+  /// Connects. Canceled: the attempt is given up. Throws: std::system_error that names the
+  /// endpoint.
   [[nodiscard]] static io::operation<detail::connect_stream_op<tcp_stream>> connect(
       const endpoint& peer);
 
@@ -54,7 +57,8 @@ class tcp_stream : public detail::socket_base {
     return io::operation(detail::recv_exactly_op{native_handle(), to});
   }
 
-  /// Writes everything. Keep alive: the buffer, unless it is given away (an rvalue string or vector).
+  /// Writes everything. Keep alive: the buffer, unless it is given away (an rvalue string or
+  /// vector).
   /// Canceled half-way: how much went is lost.
   template <detail::source_of_bytes B>
   auto write(B&& from) & {
@@ -88,7 +92,8 @@ class tcp_stream : public detail::socket_base {
 
 /// A trivial aggregate: safe inside a co_await expression on every compiler.
 struct listen_options {
-  bool reuse_port = false;   // several listeners may bind the same endpoint; the kernel spreads peers
+  bool reuse_port =
+      false;  // several listeners may bind the same endpoint; the kernel spreads peers
   int backlog = SOMAXCONN;   // connections that wait to be accepted
 };
 
@@ -101,7 +106,8 @@ class tcp_listener : public detail::socket_base {
   /// endpoint.
   [[nodiscard]] static tcp_listener bind(const endpoint& at, listen_options options = {});
 
-  /// Waits for the next peer. Canceled: a connection that arrives all the same is delivered or closed.
+  /// Waits for the next peer. Canceled: a connection that arrives all the same is delivered or
+  /// closed.
   auto accept() & {
     return io::operation(detail::accept_op<tcp_stream>{native_handle()});
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// oneshot: a value that arrives once, from a callback or another thread. (asyncio: loop.create_future.)
+// oneshot: a value that arrives once, from a callback or another thread. (asyncio:
+// loop.create_future.)
 //
 //     rondo::oneshot<int> answer;
 //     library_call([answer](int n) mutable { answer.set_value(n); });   // on whatever thread
@@ -38,7 +39,8 @@ struct oneshot_shared {
 };
 }  // namespace detail
 
-/// Thread: set_value and set_exception any; wait a loop's. Copying is as safe as copying a shared_ptr.
+/// Thread: set_value and set_exception any; wait a loop's. Copying is as safe as copying a
+/// shared_ptr.
 template <typename T = void>
 class oneshot {
  public:
@@ -149,7 +151,8 @@ class oneshot_state : leaf, listener, ready_node {
   friend oneshot<T>;
   static constexpr const char* taken_twice = "rondo: a oneshot gives its value once";
 
-  /// On any thread, under the lock: the node is on its way from here on, and a cancellation comes too late.
+  /// On any thread, under the lock: the node is on its way from here on, and a cancellation comes
+  /// too late.
   void arrived() noexcept { line_->loop().push_from_anywhere(*this); }
 
   static void brought(listener& self) noexcept {

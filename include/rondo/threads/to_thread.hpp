@@ -5,8 +5,9 @@
 //
 //     auto digest = co_await rondo::to_thread(hash_file, path);
 //
-// Give what the function needs as arguments: they are copied. A lambda temporary whose captures need a
-// destructor is destroyed twice by GCC 12 inside a co_await expression; name such a lambda first.
+// Give what the function needs as arguments: they are copied. A lambda temporary whose captures
+// need a destructor is destroyed twice by GCC 12 inside a co_await expression; name such a lambda
+// first.
 
 #include <exception>
 #include <functional>
@@ -45,9 +46,10 @@ class [[nodiscard("to_thread does nothing until it is awaited")]] thread_call
 
 /// Calls f(args...) on a thread of the loop's pool.
 ///
-/// Gives: what it returns (by value). Throws: what it throws; std::system_error when no thread can be
-/// started. It sees the task's context variables.
-/// Canceled: a call that has not begun is dropped; one that has is waited for, and its result counts.
+/// Gives: what it returns (by value). Throws: what it throws; std::system_error when no thread can
+/// be started. It sees the task's context variables.
+/// Canceled: a call that has not begun is dropped; one that has is waited for, and its result
+/// counts.
 template <typename F, typename... Args>
   requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
 [[nodiscard]] auto to_thread(F&& f, Args&&... args) {

@@ -35,8 +35,8 @@ class [[nodiscard("with_stop_token does nothing until it is awaited")]] stop_des
 
 /// Awaits something, and cancels it when the token is asked to stop.
 ///
-/// Gives, throws: what it gives and throws; operation_canceled when the token canceled it, which its
-/// awaiter takes for an error of its own if nobody has canceled that.
+/// Gives, throws: what it gives and throws; operation_canceled when the token canceled it, which
+/// its awaiter takes for an error of its own if nobody has canceled that.
 /// Thread: the loop's; request_stop any.
 template <awaitable A>
 auto with_stop_token(std::stop_token token, A&& awaitable) {
@@ -47,9 +47,10 @@ auto with_stop_token(std::stop_token token, A&& awaitable) {
 
 namespace detail {
 
-/// The race: a thread asks to stop while what is awaited ends. Removing the callback waits for one that
-/// runs, so after it nobody sends any more; a request that was sent by then still has to arrive, because
-/// its node is here. Whichever of the two, end and request, comes last completes the wait.
+/// The race: a thread asks to stop while what is awaited ends. Removing the callback waits for one
+/// that runs, so after it nobody sends any more; a request that was sent by then still has to
+/// arrive, because its node is here. Whichever of the two, end and request, comes last completes
+/// the wait.
 template <typename A>
 class stop_state : nested_line {
  public:

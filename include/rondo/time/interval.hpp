@@ -39,8 +39,8 @@ class interval {
     interval* of_;
   };
 
-  /// The first tick comes one period from now. Throws: std::invalid_argument for a period that is not
-  /// positive.
+  /// The first tick comes one period from now. Throws: std::invalid_argument for a period that is
+  /// not positive.
   template <typename Rep, typename Period>
   explicit interval(std::chrono::duration<Rep, Period> period,
                     missed_ticks missed = missed_ticks::burst)
@@ -56,14 +56,16 @@ class interval {
                     std::chrono::steady_clock::now());
   }
 
-  /// Waits for the next tick. Gives: the moment that it was scheduled for; never empty. Canceled: the
+  /// Waits for the next tick. Gives: the moment that it was scheduled for; never empty. Canceled:
+  /// the
   /// tick is not lost.
   [[nodiscard]] next_description next() & noexcept { return next_description(*this); }
 
  private:
   interval(std::chrono::nanoseconds period, missed_ticks missed, time_point first)
       : period_(period), missed_(missed), next_(first) {
-    if (period <= period.zero()) throw std::invalid_argument("interval: the period must be positive");
+    if (period <= period.zero())
+      throw std::invalid_argument("interval: the period must be positive");
   }
 
   /// A period that is longer than the clock can count is for ever.

@@ -5,10 +5,11 @@
 //
 //     auto page = co_await with_timeout(5s, session.get(url));      // throws timeout_error
 //     auto page = co_await try_for(5s, session.get(url));           // an optional: empty after 5 s
-//     co_await with_timeout(5s, [](timeout_scope& limit) -> task<> { ... limit.reschedule(later); ... });
+//     co_await with_timeout(5s, [](timeout_scope& limit) -> task<> { ... limit.reschedule(later);
+//     ... });
 //
-// The limit cancels what runs under it and waits for its end, so nothing is left behind. If that ends
-// with a value all the same, the value counts. When the task around it was canceled too, the
+// The limit cancels what runs under it and waits for its end, so nothing is left behind. If that
+// ends with a value all the same, the value counts. When the task around it was canceled too, the
 // cancellation goes on: a timeout inside does not hide it.
 
 #include <chrono>
@@ -47,7 +48,8 @@ class time_limit {
   }
   /// Whether it has passed before anything could begin.
   [[nodiscard]] bool is_over(const engine& loop) const noexcept {
-    return duration_ == duration_.min() ? deadline_ <= loop.turn_time() : duration_ == duration_.zero();
+    return duration_ == duration_.min() ? deadline_ <= loop.turn_time()
+                                        : duration_ == duration_.zero();
   }
 
  private:
@@ -99,7 +101,8 @@ class timeout_scope : detail::nested_line, detail::timer {
   timeout_scope(const timeout_scope&) = delete;
   timeout_scope& operator=(const timeout_scope&) = delete;
 
-  /// Moves the limit; a moment that has passed ends the body now. Nothing happens if it has expired.
+  /// Moves the limit; a moment that has passed ends the body now. Nothing happens if it has
+  /// expired.
   void reschedule(time_point deadline) noexcept;
   [[nodiscard]] time_point deadline() const noexcept { return detail::timer::deadline; }
   /// Whether the body is being canceled because of the limit.
@@ -156,8 +159,8 @@ auto with_deadline(time_point deadline, A&& awaitable) {
                                                                std::forward<A>(awaitable));
 }
 
-/// The same for a function that gives a task, `body(timeout_scope&, args...)`, which can look at the limit
-/// and move it. It and its arguments are kept until the task has ended.
+/// The same for a function that gives a task, `body(timeout_scope&, args...)`, which can look at
+/// the limit and move it. It and its arguments are kept until the task has ended.
 template <typename Rep, typename Period, typename F, typename... Args>
   requires std::invocable<std::decay_t<F>&, timeout_scope&, std::decay_t<Args>...>
 auto with_timeout(std::chrono::duration<Rep, Period> limit, F&& body, Args&&... args) {
@@ -173,7 +176,8 @@ auto with_deadline(time_point deadline, F&& body, Args&&... args) {
       std::decay_t<Args>(std::forward<Args>(args))...);
 }
 
-/// Awaits something for at most this long. Gives an optional, empty when time was up; a bool for void.
+/// Awaits something for at most this long. Gives an optional, empty when time was up; a bool for
+/// void.
 /// Throws: its own errors.
 template <typename Rep, typename Period, awaitable A>
 auto try_for(std::chrono::duration<Rep, Period> limit, A&& awaitable) {

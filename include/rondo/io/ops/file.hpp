@@ -2,7 +2,8 @@
 #pragma once
 //
 // Operations on files and paths: what is asked, one struct each. How they are awaited, canceled and
-// answered is in io/operation.hpp. Needed kernel where nothing is said: that of the library, Linux 6.1.
+// answered is in io/operation.hpp. Needed kernel where nothing is said: that of the library, Linux
+// 6.1.
 
 #include <cstddef>
 #include <cstdint>
@@ -26,8 +27,8 @@ inline unsigned chunk(std::size_t size) noexcept {
   return static_cast<unsigned>(size < most ? size : most);
 }
 
-/// A position in a file; -1 is the current one, or that of a stream. The kernel refuses other negative
-/// ones.
+/// A position in a file; -1 is the current one, or that of a stream. The kernel refuses other
+/// negative ones.
 inline std::uint64_t position(std::int64_t offset, std::size_t done) noexcept {
   return offset == -1 ? static_cast<std::uint64_t>(-1) : static_cast<std::uint64_t>(offset) + done;
 }
@@ -161,8 +162,8 @@ struct close_op {
   descriptor fd;
   bool others_canceled = false;
 
-  /// First everything that is in flight on the descriptor is canceled: closing alone would neither end
-  /// it nor, for a socket, tell the peer.
+  /// First everything that is in flight on the descriptor is canceled: closing alone would neither
+  /// end it nor, for a socket, tell the peer.
   void prepare(io_uring_sqe& e) noexcept {
     if (others_canceled) {
       io_uring_prep_close(&e, fd.release());  // closed, whatever the kernel answers
@@ -213,8 +214,8 @@ struct statx_op {
 
 namespace rondo::io {
 
-/// Reads at most once. Gives how many bytes came; 0 at the end. `offset` -1: the current position, or
-/// a stream.
+/// Reads at most once. Gives how many bytes came; 0 at the end. `offset` -1: the current position,
+/// or a stream.
 inline auto read(int fd, mutable_buffer to, std::int64_t offset = -1) {
   return operation(detail::read_op{fd, to, offset});
 }
@@ -238,7 +239,8 @@ inline auto writev(int fd, const iovec* buffers, unsigned count,
   return operation(detail::writev_op{fd, buffers, count, offset});
 }
 
-/// open(2), with O_CLOEXEC. Canceled: a descriptor that arrives all the same is delivered or closed.
+/// open(2), with O_CLOEXEC. Canceled: a descriptor that arrives all the same is delivered or
+/// closed.
 inline auto openat(int directory, detail::path_argument path, int flags,
                                  mode_t mode = 0666) {
   using op = detail::openat_op<descriptor>;
@@ -260,7 +262,8 @@ inline auto fallocate(int fd, int mode, std::int64_t offset, std::int64_t length
   return operation(detail::fallocate_op{fd, mode, offset, length});
 }
 
-/// `flags` and `mask` as for statx(2); an empty path and AT_EMPTY_PATH ask about `directory` itself.
+/// `flags` and `mask` as for statx(2); an empty path and AT_EMPTY_PATH ask about `directory`
+/// itself.
 inline auto statx(int directory, detail::path_argument path, int flags = 0,
                                 unsigned mask = STATX_BASIC_STATS) {
   return operation<detail::statx_op>(

@@ -30,8 +30,8 @@ namespace rondo::io {
 /// A round trip to the kernel that does nothing.
 inline auto nop() { return operation(detail::nop_op()); }
 
-/// Waits until one of the events (POLLIN, POLLOUT, ...; see poll(2)) is true of the descriptor, or an
-/// error or hang-up. Gives what is true. The descriptor is left alone.
+/// Waits until one of the events (POLLIN, POLLOUT, ...; see poll(2)) is true of the descriptor, or
+/// an error or hang-up. Gives what is true. The descriptor is left alone.
 inline auto poll(int fd, short events) {
   return operation(detail::poll_op{fd, static_cast<unsigned short>(events)});
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// Operations on sockets: what is asked, one struct each. How they are awaited, canceled and answered is
-// in io/operation.hpp.
+// Operations on sockets: what is asked, one struct each. How they are awaited, canceled and
+// answered is in io/operation.hpp.
 
 #include <cstddef>
 #include <sys/socket.h>
