@@ -295,16 +295,16 @@ LOOP_TEST("a task may cancel itself, and ends at its next operation") {
 
 LOOP_TEST(
     "whoever is canceled while it waits leaves the task alone, and the handle can be awaited") {
-  auto h = spawn([]() -> task<int> {
-    co_await rondo::sleep_for(5ms);
-    co_return 6;
-  });
+  const rondo::oneshot<int> answer;
+  const auto ask = [](rondo::oneshot<int> from) -> task<int> { co_return co_await from.wait(); };
+  auto h = spawn(ask(answer));
   const auto take = [](join_handle<int>& from) -> task<int> { co_return co_await from; };
   const std::error_code awaiting = co_await code_of(rondo::with_timeout(100us, take(h)));
   const std::error_code waiting = co_await code_of(rondo::with_timeout(100us, h.wait()));
   auto refused = spawn(code_of(h.wait()));
   refused.cancel();
   const std::error_code refusal = co_await refused;
+  answer.set_value(6);
   const int n = co_await h;
   CHECK(awaiting == std::errc::timed_out);
   CHECK(waiting == std::errc::timed_out);
