@@ -4,9 +4,9 @@
 // What is behind a stream of completions: a range, and its children while they run.
 //
 // The block lives until its children have ended, with or without its stream. Each child has a lane:
-// it is
-// pulled from the range, runs, ends, waits in a list until somebody takes its end, and the lane
-// goes on with the next one. Pulling runs the user's code, so it happens where an end is taken.
+// it is pulled from the range, runs, ends, waits in a list until somebody takes its end, and the
+// lane goes on with the next one. Pulling runs the user's code, so it happens where an end is
+// taken.
 //
 //   empty -> running -> ended -> taken -> running ...
 

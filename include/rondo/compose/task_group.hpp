@@ -117,8 +117,7 @@ class task_group : detail::combinator, detail::spawner, public detail::spawns<ta
   };
 
   // spawn(task), spawn(callable, arguments...), and both with spawn_options: see core/spawned.hpp.
-  // In a
-  // group that is being canceled the task starts canceled.
+  // In a group that is being canceled the task starts canceled.
 
   /// Waits until no child is left. Children may be spawned meanwhile.
   [[nodiscard]] join_description join() noexcept { return join_description(*this); }

@@ -9,8 +9,7 @@
 //   `task` are descriptions. Making one and dropping it does nothing.
 // - a *state*: made from the description where it will stay (in the frame of the coroutine that
 //   awaits it, in the slot of a combinator), because the kernel and the loop point at it. It is
-//   named
-//   `state_type` in the description and has three members:
+//   named `state_type` in the description and has three members:
 //
 //       bool start(scope&, continuation) noexcept;  // true: pending, the continuation will be told
 //       outcome how() const noexcept;               // once it has ended

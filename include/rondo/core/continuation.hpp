@@ -7,8 +7,7 @@
 // - A `listener`: a plain function that is called at once. Combinators are told this way about
 // their
 //   children, so `when_all(read, sleep)` needs no coroutine for either of them, and a race is
-//   decided
-//   at the moment its first completion is recorded, before any other task can run.
+//   decided at the moment its first completion is recorded, before any other task can run.
 //
 // What is told by the end of something runs no user code, starts nothing and destroys nothing: it
 // counts, and queues what is to happen next. That is what makes it safe to call from everywhere. A

@@ -2,9 +2,8 @@
 #pragma once
 //
 // A line of work inside another: what with_timeout, shield and with_context put around something.
-// There
-// is one child, so nothing runs at the same time; the line exists to be canceled, or not to be,
-// apart from the one around it.
+// There is one child, so nothing runs at the same time; the line exists to be canceled, or not to
+// be, apart from the one around it.
 //
 //     outer line:  ... suspended on this, its leaf -------------------> told when the child has
 //     ended

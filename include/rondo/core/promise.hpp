@@ -70,8 +70,7 @@ class promise_base {
 
  protected:
   // The low bits of word_. value_bit or error_bit: the coroutine has ended, this way. awaited_bit:
-  // its
-  // awaiter sleeps; without it the awaiter is still inside start() and looks for itself.
+  // its awaiter sleeps; without it the awaiter is still inside start() and looks for itself.
   static constexpr unsigned value_bit = 1, error_bit = 2, awaited_bit = 4, all_bits = 7;
   static_assert(alignof(scope) > all_bits);
 

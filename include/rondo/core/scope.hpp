@@ -7,9 +7,8 @@
 //
 // It solves one problem: to cancel a line of work from outside, in constant time, without tokens
 // and without the line's help. At any moment a line is suspended on at most one thing, its *leaf*:
-// an
-// operation of the kernel, a timer, a place in a waiting list, or a combinator, whose leaf function
-// passes the request on to its children's scopes.
+// an operation of the kernel, a timer, a place in a waiting list, or a combinator, whose leaf
+// function passes the request on to its children's scopes.
 //
 // The contract of every leaf:
 // - it enters the scope when it starts and leaves when it ends, so a scope that computes has none;
@@ -17,8 +16,7 @@
 //   ordinary path, and its success beats the request;
 // - started in a canceled scope it asks nothing of the kernel: it is refused, and ends as canceled
 //   through the ready queue, one turn later, so that code that swallows cancellations cannot hang
-//   the
-//   loop. Code that swallows a thousand of them is reported.
+//   the loop. Code that swallows a thousand of them is reported.
 //
 // A cancellation is level-triggered: the flag stays, and every later operation in the scope ends
 // the same way. Whether something was canceled is asked of its scope, never of an exception's type

@@ -3,8 +3,7 @@
 //
 // A task that runs on its own, and what is left of it when it has ended: one block, shared by
 // whoever owns it while it runs (the loop, a task_group), by handles, and by those who wait for it.
-// It frees
-// itself when the last of them has left, and reports an error that nobody has asked for.
+// It frees itself when the last of them has left, and reports an error that nobody has asked for.
 //
 //   made -> queued -> running -> ended -> freed
 //                `--------------^          an owner that is failing does not start it any more

@@ -5,12 +5,11 @@
 // time, which the driver renews for as long as libcurl is interested.
 //
 // The kernel holds the watcher's address while the poll is in flight, and it holds the socket open:
-// after
-// close(2) the peer would not learn that the connection has ended before the poll does. So when
-// libcurl gives up a socket whose poll is in flight, the watcher retires: it has its poll canceled,
-// takes over the socket if libcurl wants to close it, and with the poll's completion closes it and
-// frees itself. A number that libcurl closes is therefore not given out again before the poll has
-// ended.
+// after close(2) the peer would not learn that the connection has ended before the poll does. So
+// when libcurl gives up a socket whose poll is in flight, the watcher retires: it has its poll
+// canceled, takes over the socket if libcurl wants to close it, and with the poll's completion
+// closes it and frees itself. A number that libcurl closes is therefore not given out again before
+// the poll has ended.
 //
 //   watched    libcurl is interested; the driver owns the watcher, in its list of watched ones
 //     in the kernel     in the engine's list; ends in driver::polled

@@ -2,8 +2,7 @@
 #pragma once
 //
 // A path as an argument: whatever a std::filesystem::path or a const char* can be made from.
-// Strings
-// that end in a NUL and outlive the call are not copied.
+// Strings that end in a NUL and outlive the call are not copied.
 
 #include <filesystem>
 #include <string>

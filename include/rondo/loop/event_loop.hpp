@@ -53,8 +53,7 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   bool run_once(std::chrono::nanoseconds timeout = std::chrono::nanoseconds(0));
 
   // spawn(task), spawn(callable, arguments...), and both with spawn_options: see core/spawned.hpp.
-  // The
-  // loop owns what was spawned; see loop/spawn.hpp.
+  // The loop owns what was spawned; see loop/spawn.hpp.
 
   /// Runs a callable on the loop's thread, one turn later; in the order of the calls. What it
   /// throws goes to on_unhandled. A loop that ends first drops it.

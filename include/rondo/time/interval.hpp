@@ -57,8 +57,7 @@ class interval {
   }
 
   /// Waits for the next tick. Gives: the moment that it was scheduled for; never empty. Canceled:
-  /// the
-  /// tick is not lost.
+  /// the tick is not lost.
   [[nodiscard]] next_description next() & noexcept { return next_description(*this); }
 
  private:
