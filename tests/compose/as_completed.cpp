@@ -34,6 +34,18 @@ std::vector<task<int>> steps(std::string& log, gate& a, gate& b, gate& c) {
   return all;
 }
 
+/// Waits until it is canceled, and then for a second gate, which nobody can cancel.
+task<int> ends_slowly(gate& never, gate& slow, std::string& log) {
+  try {
+    co_await never.wait();
+  } catch (const operation_canceled&) {
+    log += 'c';
+  }
+  co_await rondo::shield(slow.wait());
+  log += 'e';
+  co_return 1;
+}
+
 }  // namespace
 
 TEST_CASE("as_completed gives each end as it comes, with its place in the range") {
@@ -161,19 +173,9 @@ TEST_CASE("close cancels those that run and waits for them, in a canceled task a
   gate never;
   gate slow;
   std::string log;
-  const auto ends_slowly = [&]() -> task<int> {
-    try {
-      co_await never.wait();
-    } catch (const operation_canceled&) {
-      log += 'c';
-    }
-    co_await rondo::shield(slow.wait());
-    log += 'e';
-    co_return 1;
-  };
   const auto body = [&]() -> task<> {
     std::vector<task<int>> all;
-    all.push_back(ends_slowly());
+    all.push_back(ends_slowly(never, slow, log));
     auto stream = as_completed(std::move(all));
     try {
       static_cast<void>(co_await stream.next());
@@ -202,19 +204,9 @@ TEST_CASE("the line that dropped a stream does not end before the stream's child
   gate never;
   gate slow;
   std::string log;
-  const auto ends_slowly = [&]() -> task<int> {
-    try {
-      co_await never.wait();
-    } catch (const operation_canceled&) {
-      log += 'c';
-    }
-    co_await rondo::shield(slow.wait());
-    log += 'e';
-    co_return 1;
-  };
   const auto drops = [&]() -> task<> {
     std::vector<task<int>> all;
-    all.push_back(ends_slowly());
+    all.push_back(ends_slowly(never, slow, log));
     auto stream = as_completed(std::move(all));
     static_cast<void>(co_await rondo::as_result(rondo::when_all(stream.next(), fails(1))));
     log += 'd';

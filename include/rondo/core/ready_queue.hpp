@@ -7,8 +7,8 @@
 // and a way to run it. `event_loop` adds the kernel, time and other threads; a test drives it by
 // hand:
 //
-//     loop.push(node);                 // later: in the next run_ready
-//     while (loop.run_ready() != 0) {}
+//     loop.push(node);                            // later: from run_ready, never from inside push
+//     while (loop.has_ready()) loop.run_ready(64);
 //
 // Who resumes. A coroutine is only ever resumed from `resume_now` below, or started by whoever
 // awaits it (`task_state::start`), which nests. When a coroutine ends and its awaiter is asleep, it
