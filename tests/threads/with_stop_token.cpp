@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "support/loop_test.hpp"
+#include "support/manual_loop.hpp"
 
 using namespace std::chrono_literals;
 using namespace rondo::test;
@@ -300,4 +301,18 @@ LOOP_TEST("a stop that races with the end cancels, or comes too late and touches
   CHECK(gave + stopped == count);
   CHECK(stopped >= count / 4);
   CHECK(armed() == 0);
+}
+
+TEST_CASE("a cancellation that comes after the end, while a request is on its way, changes nothing") {
+  manual_loop loop;
+  std::stop_source source;
+  manual_loop::root root(loop, with_stop_token(source.get_token(), rondo::checkpoint()));
+  root.start();
+  source.request_stop();
+  loop.turn();  // the checkpoint ends, before the request arrives
+  CHECK(!root.done());
+  root.line.cancel();
+  loop.run_until_idle();
+  REQUIRE(root.done());
+  CHECK_NOTHROW(root.take());
 }

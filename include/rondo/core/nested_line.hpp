@@ -55,6 +55,7 @@ class nested_line : public leaf, public listener, public ready_node {
 
  private:
   void leave() noexcept {
+    inner_.end();
     outer_->leave();
     outer_->loop().rehome_orphans(inner_, *outer_);
   }

@@ -102,6 +102,7 @@ class stop_state : nested_line {
 
   static void ended(listener& self) noexcept {
     auto& s = static_cast<stop_state&>(self);
+    s.inner_.end();  // until the request arrives, the outer line can still be canceled
     s.callback_.reset();
     s.ended_ = true;
     if (!s.request_.pending.load()) s.end();
