@@ -244,11 +244,11 @@ class model {
       case kind::finally: {
         const auto work = [&](waiter w) { return start(n.children[0], l, std::move(w)); };
         e = co_await until(work);
+        const end judged = in(l, e);  // as things stand before the cleanup
         const auto clean = [&](waiter w) { return shield(n.children[1], l, std::move(w)); };
         const end after = co_await until(clean);
         if (after.is_value()) break;
-        e = in(l, e);
-        if (e.ended == how::error) {
+        if (judged.ended == how::error) {
           report("suppressed", after);
         } else {
           e = after;

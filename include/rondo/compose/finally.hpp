@@ -69,6 +69,10 @@ task<await_result_t<Body>> run_finally(Body body, F cleanup, Args... args) {
     failure = std::current_exception();
   }
 
+  // Asked now, because a cancellation that comes during the cleanup is not why the body ended.
+  const bool in_canceled_line = co_await cancellation_requested();
+  const bool canceled = failure && in_canceled_line && is_cancellation(failure);
+
   std::exception_ptr cleanup_failure;
   try {
     if constexpr (awaitable<F>) {
@@ -84,8 +88,6 @@ task<await_result_t<Body>> run_finally(Body body, F cleanup, Args... args) {
   }
 
   if (failure) {
-    const bool in_canceled_line = co_await cancellation_requested();
-    const bool canceled = in_canceled_line && is_cancellation(failure);
     if (!canceled || !cleanup_failure) {
       if (cleanup_failure) {
         running_loop->report({unhandled_error::kind::suppressed, {}, cleanup_failure, {}});
