@@ -89,12 +89,13 @@ struct state_for_impl<A> {
 template <typename A>
 using state_for = typename state_for_impl<A>::type;
 
-/// The awaiter of every rondo operation inside a rondo coroutine.
+/// The awaiter of every rondo operation inside a rondo coroutine; that of a task is in
+/// core/task.hpp.
 template <typename State>
 class awaiter {
  public:
-  template <typename A>
-  explicit awaiter(A&& description) : state_(std::forward<A>(description)) {}
+  template <typename A, typename Promise>
+  awaiter(A&& description, Promise&) : state_(std::forward<A>(description)) {}
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>

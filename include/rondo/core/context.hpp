@@ -78,7 +78,7 @@ RONDO_VISIBLE inline constinit thread_local context_node* thread_context = nullp
 /// The context of the code that runs on this thread now.
 [[nodiscard]] inline context_node* current_context() noexcept {
   if (running_loop == nullptr) return thread_context;
-  const scope* const line = running_loop->running().line();
+  const scope* const line = running_loop->running();
   return line != nullptr ? line->context() : nullptr;
 }
 

@@ -45,14 +45,14 @@ class promise_base {
   template <typename A>
   auto await_transform(A&& awaited) {
     if constexpr (operation<A>) {
-      return awaiter<state_of<A>>(std::forward<A>(awaited));
+      return awaiter<state_of<A>>(std::forward<A>(awaited), *this);
     } else if constexpr (describes_operation<A>) {
       static_assert(
           !describes_operation<A>,
           "this is awaited once: write co_await std::move(x), or await it where it is made");
     } else if constexpr (foreign<A>) {
       // By reference: what is awaited outlives the await, and may be immovable.
-      return awaiter<foreign_state<A&&>>(std::forward<A>(awaited));
+      return awaiter<foreign_state<A&&>>(std::forward<A>(awaited), *this);
     } else {
       static_assert(foreign<A>, "co_await in a rondo::task needs an awaitable");
     }
@@ -62,11 +62,16 @@ class promise_base {
     word_ = reinterpret_cast<std::uintptr_t>(&line);
     waiter_ = waiter;
   }
+  /// The coroutine whose promise this is; see line_of.
+  [[nodiscard]] std::coroutine_handle<> coroutine() noexcept {
+    return std::coroutine_handle<promise_base>::from_promise(*this);
+  }
   /// Whether it has ended, seen by whoever started it.
   [[nodiscard]] bool ended() const noexcept { return (word_ & (value_bit | error_bit)) != 0; }
   [[nodiscard]] bool failed() const noexcept { return (word_ & error_bit) != 0; }
   /// From now on its end is told to its waiter.
   void awaiter_sleeps() noexcept { word_ |= awaited_bit; }
+  [[nodiscard]] bool has_sleeping_awaiter() const noexcept { return (word_ & awaited_bit) != 0; }
 
  protected:
   // The low bits of word_. value_bit or error_bit: the coroutine has ended, this way. awaited_bit:
@@ -77,14 +82,15 @@ class promise_base {
   struct final_awaiter {
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <typename Promise>
-    void await_suspend(std::coroutine_handle<Promise> coroutine) const noexcept {
+    [[nodiscard]] std::coroutine_handle<> await_suspend(
+        std::coroutine_handle<Promise> coroutine) const noexcept {
       const promise_base& ended = coroutine.promise();
-      if ((ended.word_ & awaited_bit) == 0) return;
+      if ((ended.word_ & awaited_bit) == 0) return std::noop_coroutine();
       if (ended.waiter_.is_listener()) {
         ended.waiter_.notify();
-      } else {
-        ended.line().loop().bounce(ended.waiter_.coroutine());
+        return std::noop_coroutine();
       }
+      return ended.line().loop().hand_over(ended.waiter_.coroutine());
     }
     void await_resume() const noexcept {}
   };
@@ -108,12 +114,8 @@ class promise_base {
 /// Every coroutine that waits in the ready queue is rondo's, and its promise begins where
 /// promise_base does: behind the two words that each frame begins with, because none is aligned
 /// further than they are.
-inline scope* running_code::line() const noexcept {
-  if (word_ == 0) return nullptr;
-  if ((word_ & line_bit) != 0) return reinterpret_cast<scope*>(word_ & ~line_bit);
-  const auto coroutine =
-      std::coroutine_handle<promise_base>::from_address(reinterpret_cast<void*>(word_));
-  return &coroutine.promise().line();
+inline scope* line_of(std::coroutine_handle<> coroutine) noexcept {
+  return &std::coroutine_handle<promise_base>::from_address(coroutine.address()).promise().line();
 }
 
 /// The place for a result: a value or an exception, told apart by the bits of promise_base.

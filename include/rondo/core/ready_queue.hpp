@@ -10,19 +10,22 @@
 //     loop.push(node);                            // later: from run_ready, never from inside push
 //     while (loop.has_ready()) loop.run_ready(64);
 //
-// Who resumes. A coroutine is only ever resumed from `resume_now` below, or started by whoever
-// awaits it (`task_state::start`), which nests. When a coroutine ends and its awaiter is asleep, it
-// does not resume the awaiter itself: it leaves it in the *bounce slot* and returns, and
-// `resume_now`, to which it returns, goes on with what it finds there. So nothing is ever resumed
-// from inside something that ends, a frame is never destroyed while its own code is on the stack,
-// and a chain of a million sleeping tasks unwinds in constant stack, in every build mode of every
-// compiler (symmetric transfer is a jump only in some of them).
+// Who resumes. A coroutine that waits is resumed by `run_ready`. One that awaits another starts it,
+// in one of three ways, depending on how deep the stack is:
 //
-// Starting nests as long as the stack is shallow, because a call that returns is what processors
-// predict best. Once it is `stack_budget` deep, the child goes through the bounce slot as well.
+//   shallow   by a call, which returns when the other has ended or sleeps: what processors predict
+//             best, for as many calls as they remember where to return to
+//   deep      by handing over: the other takes its place on the stack, and hands back when it ends.
+//             Not every build makes a jump of that, so the stack may grow all the same
+//   too deep  through the *bounce slot*: everybody returns to `run_ready`, which goes on with what it
+//             finds there
+//
+// A coroutine that ends while its awaiter sleeps hands over to it in the same way. So a million
+// awaits in a row, or a million tasks one inside the other, need no more stack than one, in every
+// build mode of every compiler.
 //
 // One slot is enough: whoever fills it returns at once, through frames that only suspend, to the
-// nearest `resume_now` or `settle`. A combinator, which starts several children in a row, calls
+// nearest `run_ready` or `settle`. A combinator, which starts several children in a row, calls
 // `settle` after each of them.
 
 #include <coroutine>
@@ -58,22 +61,8 @@ struct orphan : list_hook {
 };
 struct context_node;  // core/context.hpp
 
-/// Who runs: a coroutine, or something that a line has just started, or nobody. One word, written
-/// each time that something is resumed and read when somebody asks for a context variable.
-class running_code {
- public:
-  running_code() noexcept = default;
-  explicit running_code(std::coroutine_handle<> coroutine) noexcept
-      : word_(reinterpret_cast<std::uintptr_t>(coroutine.address())) {}
-  explicit running_code(scope& line) noexcept
-      : word_(reinterpret_cast<std::uintptr_t>(&line) | line_bit) {}
-
-  [[nodiscard]] scope* line() const noexcept;  // core/promise.hpp; null: nobody runs
-
- private:
-  static constexpr std::uintptr_t line_bit = 1;
-  std::uintptr_t word_ = 0;
-};
+/// The line of work that a coroutine of rondo's runs in.
+[[nodiscard]] inline scope* line_of(std::coroutine_handle<> coroutine) noexcept;  // core/promise.hpp
 
 /// The loop that this thread runs at the moment.
 RONDO_VISIBLE inline constinit thread_local loop_base* running_loop = nullptr;
@@ -125,18 +114,20 @@ class loop_base {
       ready_node& node = *std::exchange(head_, head_->next);
       const continuation told = node.waiter;  // the node may be gone once its waiter was told
       if (told.is_listener()) {
+        running_ = nullptr;
         told.notify();
-        settle();
       } else {
-        resume_now(told.coroutine());
+        resume(told.coroutine());
       }
+      while (bounced_) [[unlikely]] resume(std::exchange(bounced_, nullptr));
     }
+    running_ = nullptr;
   }
 
   /// From inside run_ready: the one who is told now is the last.
   void end_turn() noexcept { share_ = 1; }
 
-  /// Leaves a coroutine for the nearest `resume_now` or `settle`; the caller returns to it at once.
+  /// Leaves a coroutine for the nearest `run_ready` or `settle`; the caller returns to it at once.
   void bounce(std::coroutine_handle<> coroutine) noexcept {
     RONDO_ASSERT(!bounced_, "two coroutines in the bounce slot: a combinator did not settle");
     bounced_ = coroutine;
@@ -144,30 +135,41 @@ class loop_base {
 
   /// Resumes what the last start left in the bounce slot.
   void settle() noexcept {
-    if (bounced_) [[unlikely]] {
-      resume_now(std::exchange(bounced_, nullptr));
-    }
+    if (!bounced_) [[likely]] return;
+    scope* const before = running_;
+    while (bounced_) resume(std::exchange(bounced_, nullptr));
+    running_ = before;
   }
 
-  /// Whether starts should go through the bounce slot rather than nest.
+  /// Whether whoever starts something may do so by a call.
+  [[nodiscard]] bool stack_is_shallow() const noexcept { return stack_pointer() >= shallow_; }
+  /// Whether it may not do so without giving back the stack first.
   [[nodiscard]] bool stack_is_deep() const noexcept { return stack_pointer() < deepest_; }
 
-  /// Whose code runs now.
-  [[nodiscard]] running_code running() const noexcept { return running_; }
+  /// What a coroutine's await_suspend gives to go on with another one: now, or later if the stack
+  /// is too deep.
+  [[nodiscard]] std::coroutine_handle<> hand_over(std::coroutine_handle<> coroutine) noexcept {
+    if (!stack_is_deep()) [[likely]] return coroutine;
+    bounce(coroutine);
+    return std::noop_coroutine();
+  }
+
+  /// The line whose code runs now; null: nobody's.
+  [[nodiscard]] scope* running() const noexcept { return running_; }
 
   /// While this exists, what runs belongs to this line: for those who start something that the
   /// coroutine that runs does not await.
   class running_in {
    public:
     running_in(loop_base& loop, scope& line) noexcept
-        : loop_(loop), before_(std::exchange(loop.running_, running_code(line))) {}
+        : loop_(loop), before_(std::exchange(loop.running_, &line)) {}
     running_in(const running_in&) = delete;
     running_in& operator=(const running_in&) = delete;
     ~running_in() { loop_.running_ = before_; }
 
    private:
     loop_base& loop_;
-    running_code before_;
+    scope* before_;
   };
 
   /// Keeps what was dropped while its children run, for the line that runs now: that line does not
@@ -201,36 +203,34 @@ class loop_base {
       : report_(on_report), deliver_(on_delivery) {}
   ~loop_base() = default;
 
-  /// Resumes a coroutine and whatever it hands on to.
-  void resume_now(std::coroutine_handle<> coroutine) noexcept {
-    const running_code before = running_;
-    do {
-      running_ = running_code(coroutine);
-      coroutine.resume();
-      coroutine = std::exchange(bounced_, nullptr);
-    } while (coroutine);
-    running_ = before;
-  }
-
   /// Measures the stack from here: called by whoever is about to drive the loop.
   void measure_stack() noexcept {
     const std::uintptr_t here = stack_pointer();
+    shallow_ = here > cheap_to_nest ? here - cheap_to_nest : 0;
     deepest_ = here > stack_budget ? here - stack_budget : 0;
   }
 
  private:
   friend scope;
 
+  void resume(std::coroutine_handle<> coroutine) noexcept {
+    running_ = line_of(coroutine);
+    coroutine.resume();
+  }
   bool find_orphan(scope& line, listener& told) noexcept;
 
+  // Bytes. Processors of today predict about the last 30 to 50 returns; a call takes 48 bytes or
+  // more in an optimized build.
+  static constexpr std::uintptr_t cheap_to_nest = std::uintptr_t{2} << 10;
   static constexpr std::uintptr_t stack_budget = std::uintptr_t{64} << 10;
 
   ready_node* head_ = nullptr;
   ready_node* tail_ = nullptr;  // the last one, while there is a first one
   std::coroutine_handle<> bounced_;
-  running_code running_;
+  scope* running_ = nullptr;
   intrusive_list<orphan> orphans_;
   scope** canceling_ = nullptr;  // where the list of scope::cancel ends, while one is at work
+  std::uintptr_t shallow_ = 0;  // 0: not measured, any depth will do
   std::uintptr_t deepest_ = 0;
   unsigned share_ = 0;  // how many run_ready may still tell
   unsigned ready_at_once_ = 0;

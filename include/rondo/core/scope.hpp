@@ -91,8 +91,8 @@ class scope {
   void leave() noexcept { leaf_ = nullptr; }
 
   /// Ends an operation that was started in a canceled scope: as canceled, one turn later.
-  void refuse(ready_node& node) noexcept {
-    if (++refused_ == 1000) [[unlikely]] report_swallowing();
+  [[gnu::cold, gnu::noinline]] void refuse(ready_node& node) noexcept {
+    if (++refused_ == 1000) report_swallowing();
     loop_->push(node);
   }
 
@@ -125,7 +125,7 @@ class scope {
 // What a line leaves behind.
 
 inline void loop_base::leave_behind(orphan& o) noexcept {
-  o.left_by = running_.line();
+  o.left_by = running_;
   orphans_.push_back(o);
 }
 

@@ -92,6 +92,7 @@ class task_state {
   task_state& operator=(const task_state&) = delete;
   ~task_state() { coroutine_.destroy(); }
 
+  /// For whoever is no coroutine: starts it by a call.
   [[nodiscard]] bool start(scope& line, continuation waiter) noexcept {
     auto& promise = coroutine_.promise();
     promise.begin(line, waiter);
@@ -104,6 +105,26 @@ class task_state {
     if (promise.ended()) return false;
     promise.awaiter_sleeps();
     return true;
+  }
+
+  /// For a coroutine, in three steps.
+  void begin(scope& line, continuation waiter) noexcept {
+    coroutine_.promise().begin(line, waiter);
+  }
+  [[nodiscard]] bool ends_in_a_call() noexcept {
+    auto& promise = coroutine_.promise();
+    if (!promise.line().loop().stack_is_shallow()) [[unlikely]] {
+      promise.awaiter_sleeps();  // it will when the task runs
+      return false;
+    }
+    coroutine_.resume();
+    return promise.ended();
+  }
+  [[nodiscard]] std::coroutine_handle<> hand_over() noexcept {
+    auto& promise = coroutine_.promise();
+    if (promise.has_sleeping_awaiter()) return promise.line().loop().hand_over(coroutine_);
+    promise.awaiter_sleeps();
+    return std::noop_coroutine();
   }
 
   [[nodiscard]] outcome how() const noexcept {
@@ -123,6 +144,26 @@ class task_state {
 
  private:
   std::coroutine_handle<task_promise<T>> coroutine_;
+};
+
+/// How a coroutine awaits a task. While the stack is shallow the task is started by a call before
+/// the coroutine suspends, so a task that never waits costs no suspension; otherwise the coroutine
+/// hands over to it. See core/ready_queue.hpp.
+template <typename T>
+class awaiter<task_state<T>> {
+ public:
+  awaiter(task<T>&& t, promise_base& by) noexcept : state_(std::move(t)) {
+    state_.begin(by.line(), by.coroutine());
+  }
+
+  [[nodiscard]] bool await_ready() noexcept { return state_.ends_in_a_call(); }
+  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
+    return state_.hand_over();
+  }
+  decltype(auto) await_resume() { return state_.take(); }
+
+ private:
+  task_state<T> state_;
 };
 
 static_assert(operation<task<int>> && !operation<task<int>&>);
