@@ -55,6 +55,8 @@ struct child_base : listener {
 /// type, whose `child_ended(child&, outcome)` is told.
 template <typename Group, typename State>
 struct branch : child_base {
+  using state_type = State;
+
   template <typename A>
   explicit branch(A&& awaitable) : child_base(&branch::ended), state(std::forward<A>(awaitable)) {}
 
@@ -131,8 +133,17 @@ class combinator : public leaf, public ready_node, public listener {
   /// nobody.
   template <typename Child>
   [[nodiscard]] bool start_child(Child& c) noexcept {
+    open_child(c);
+    return run_child(c);
+  }
+  /// The first half: gives the child its line.
+  void open_child(child_base& c) noexcept {
     c.owner = this;
     c.line.open(*line_);
+  }
+  /// The second half.
+  template <typename Child>
+  [[nodiscard]] bool run_child(Child& c) noexcept {
     loop_base& loop = line_->loop();
     const loop_base::running_in now(loop, c.line);
     if (!c.state.start(c.line, static_cast<listener&>(c))) {

@@ -10,6 +10,10 @@
 //     outcome how() const;                  // once all have ended
 //     auto take(children&, scope&);         // the value, or throws; children: a tuple, or `slots`
 //
+// A rule for a range may want each value as soon as it is there:
+//     void expect(std::size_t);             // so many may come
+//     void keep(child&) noexcept;           // a value that is there before any child sleeps
+//
 // when_all (compose/when_all.hpp) and when_any (compose/when_any.hpp) are rules, and nothing more.
 
 #include <algorithm>
@@ -139,8 +143,10 @@ class slots {
     ++size_;
     return made;
   }
+  void pop_back() noexcept { std::destroy_at(items_ + --size_); }
   [[nodiscard]] bool full() const noexcept { return size_ == capacity_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] T& operator[](std::size_t index) noexcept { return items_[index]; }
   [[nodiscard]] T* begin() noexcept { return items_; }
   [[nodiscard]] T* end() noexcept { return items_ + size_; }
@@ -170,17 +176,37 @@ class [[nodiscard("a combinator does nothing until it is awaited")]] range_descr
   R range_;
 };
 
+/// Whether children of a range can follow one another in one slot for as long as they end at once:
+/// the rule keeps each one's value.
+template <typename Rule, typename Child, typename R>
+concept one_by_one = requires(Rule& rule, Child& child, std::ranges::iterator_t<R> it,
+                              std::ranges::sentinel_t<R> end) {
+  rule.keep(child);
+  requires Child::state_type::takes_without_throwing;
+  { *it } noexcept;
+  { ++it } noexcept;
+  { it != end } noexcept;
+};
+
 template <typename Rule, typename R>
 class range_state : public combinator {
+  using element = element_of<R>;
+  using child = branch<range_state, state_for<element>>;
+  static constexpr bool share_a_slot = one_by_one<Rule, child, std::remove_reference_t<R>>;
+
  public:
   explicit range_state(range_description<Rule, R>&& description)
       : combinator(&range_state::cancel_children, &range_state::start_later),
-        children_(count(description.range_)) {
-    auto&& range = description.range_;
-    for (auto it = std::begin(range); it != std::end(range); ++it) {
-      children_.emplace_back(static_cast<element_of<R>>(*it));
+        children_(count(description.range_)),
+        range_(description.range_) {
+    Rule::check_size(children_.capacity());
+    if constexpr (share_a_slot) {
+      rule_.expect(children_.capacity());
+    } else {
+      for (auto it = std::begin(description.range_); !children_.full(); ++it) {
+        children_.emplace_back(static_cast<element>(*it));
+      }
     }
-    Rule::check_size(children_.size());
   }
 
   [[nodiscard]] bool start(scope& parent, continuation told) noexcept {
@@ -208,10 +234,38 @@ class range_state : public combinator {
   }
 
   void start_children() noexcept {
-    for (auto& c : children_) {
-      if (rule_.decided()) break;
-      if (!start_child(c)) child_ended(c, c.state.how());
+    if constexpr (share_a_slot) {
+      start_one_by_one();
+    } else {
+      for (auto& c : children_) {
+        if (rule_.decided()) break;
+        if (!start_child(c)) child_ended(c, c.state.how());
+      }
     }
+  }
+  void start_one_by_one() noexcept {
+    child* free = nullptr;  // a slot whose child has ended, and whose value is kept
+    for (auto it = std::begin(range_.all), end = std::end(range_.all); it != end; ++it) {
+      if (rule_.decided()) break;
+      if (free == nullptr) {
+        free = &children_.emplace_back(static_cast<element>(*it));
+        open_child(*free);
+      } else {
+        free->state.renew(static_cast<element>(*it));
+        free->line.reopen();
+      }
+      child& c = *free;
+      if (run_child(c)) {
+        free = nullptr;
+      } else if (const outcome how = c.state.how();
+                 how == outcome::value && children_.size() == 1) {
+        rule_.keep(c);  // in order: nobody before it sleeps
+      } else {
+        child_ended(c, how);
+        free = nullptr;
+      }
+    }
+    if (free != nullptr) children_.pop_back();
   }
   static void start_later(listener& self) noexcept {
     auto& state = static_cast<range_state&>(self);
@@ -225,7 +279,16 @@ class range_state : public combinator {
     }
   }
 
-  slots<branch<range_state, state_for<element_of<R>>>> children_;
+  struct kept_range {
+    explicit kept_range(std::remove_reference_t<R>& range) : all(std::forward<R>(range)) {}
+    R all;
+  };
+  struct no_range {
+    explicit no_range(std::remove_reference_t<R>&) noexcept {}
+  };
+
+  slots<child> children_;
+  [[no_unique_address]] std::conditional_t<share_a_slot, kept_range, no_range> range_;
   Rule rule_;
 };
 

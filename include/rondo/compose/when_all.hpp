@@ -25,7 +25,9 @@ namespace rondo {
 
 namespace detail {
 class all_values;
-}
+template <typename T>
+class all_values_of;
+}  // namespace detail
 
 /// Runs everything at once and gives all results as a tuple: void as std::monostate, T& as
 /// std::reference_wrapper<T>.
@@ -48,7 +50,8 @@ auto when_all(A&&... awaitables) {
 /// all have ended. Allocates once for the children, once for the values.
 template <detail::awaitable_range R>
 auto when_all(R&& range) {
-  return detail::range_description<detail::all_values, R>(std::forward<R>(range));
+  using rule = detail::all_values_of<detail::range_result<R>>;
+  return detail::range_description<rule, R>(std::forward<R>(range));
 }
 
 /// Runs the elements of a range, at most `limit` at a time, and gives their values in the order of
@@ -97,20 +100,15 @@ class all_values {
 
   template <typename... C>
   auto take(std::tuple<C...>& children, scope& line) {
-    if (failed_ != nullptr) [[unlikely]] fail(children, line);
+    check(children, line);
     return std::apply(
         [](auto&... c) { return std::tuple<decltype(c.take_slot())...>{c.take_slot()...}; },
         children);
   }
-  template <typename C>
-  auto take(slots<C>& children, scope& line) {
+ protected:
+  template <typename Children>
+  void check(Children& children, scope& line) {
     if (failed_ != nullptr) [[unlikely]] fail(children, line);
-    if constexpr (!std::is_void_v<decltype(children[0].take())>) {
-      std::vector<decltype(children[0].take_slot())> values;
-      values.reserve(children.size());
-      for (auto& c : children) values.push_back(c.take_slot());
-      return values;
-    }
   }
 
  private:
@@ -122,6 +120,38 @@ class all_values {
 
   child_base* failed_ = nullptr;
   outcome how_ = outcome::value;
+};
+
+/// For a range: the values in its order.
+template <typename T>
+class all_values_of : public all_values {
+ public:
+  void expect(std::size_t most) { values_.reserve(most); }
+  template <typename C>
+  void keep(C& child) noexcept {
+    values_.push_back(child.take_slot());
+  }
+  template <typename C>
+  std::vector<slot<T>> take(slots<C>& children, scope& line) {
+    check(children, line);
+    values_.reserve(children.capacity());
+    for (auto& c : children) values_.push_back(c.take_slot());
+    return std::move(values_);
+  }
+
+ private:
+  std::vector<slot<T>> values_;
+};
+template <>
+class all_values_of<void> : public all_values {
+ public:
+  void expect(std::size_t) noexcept {}
+  template <typename C>
+  void keep(C&) noexcept {}
+  template <typename C>
+  void take(slots<C>& children, scope& line) {
+    check(children, line);
+  }
 };
 
 }  // namespace detail

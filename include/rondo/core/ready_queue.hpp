@@ -175,7 +175,7 @@ class loop_base {
   /// Keeps what was dropped while its children run, for the line that runs now: that line does not
   /// count as ended before it.
   void leave_behind(orphan& o) noexcept;
-  [[nodiscard]] bool any_orphans() const noexcept { return !orphans_.empty(); }
+  [[nodiscard]] bool any_orphans() const noexcept { return orphans_left_ != 0; }
   /// By a line that ends: true if it has left something behind. `told` is notified again when that
   /// has ended.
   [[nodiscard]] bool defer_end(scope& line, listener& told) noexcept {
@@ -229,6 +229,7 @@ class loop_base {
   std::coroutine_handle<> bounced_;
   scope* running_ = nullptr;
   intrusive_list<orphan> orphans_;
+  std::size_t orphans_left_ = 0;
   scope** canceling_ = nullptr;  // where the list of scope::cancel ends, while one is at work
   std::uintptr_t shallow_ = 0;  // 0: not measured, any depth will do
   std::uintptr_t deepest_ = 0;

@@ -64,6 +64,8 @@ class scope {
 
   /// The line has ended: cancellations come too late from here on, so how it ended stays as it is.
   void end() noexcept { ended_ = true; }
+  /// Goes on after its end, with something else.
+  void reopen() noexcept { ended_ = false; }
 
   /// Asks the line to end. A scope that is canceled from inside a leaf's cancel, as children are,
   /// waits in a list for its turn, since a tree of combinators may be deeper than the stack; all
@@ -127,6 +129,7 @@ class scope {
 inline void loop_base::leave_behind(orphan& o) noexcept {
   o.left_by = running_;
   orphans_.push_back(o);
+  ++orphans_left_;
 }
 
 inline bool loop_base::find_orphan(scope& line, listener& told) noexcept {
@@ -141,6 +144,7 @@ inline bool loop_base::find_orphan(scope& line, listener& told) noexcept {
 
 inline void loop_base::orphan_ended(orphan& o) noexcept {
   o.unlink();
+  --orphans_left_;
   if (o.told == nullptr || defer_end(*o.left_by, *o.told)) return;
   o.told->notify(*o.told);
 }

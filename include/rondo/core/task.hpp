@@ -85,12 +85,22 @@ class task_promise final : public promise_result<T> {
 template <typename T>
 class task_state {
  public:
+  /// take(), when it has ended with a value.
+  static constexpr bool takes_without_throwing =
+      !std::is_object_v<T> || std::is_nothrow_move_constructible_v<T>;
   explicit task_state(task<T>&& t) noexcept : coroutine_(std::exchange(t.coroutine_, nullptr)) {
     RONDO_ASSERT(coroutine_, "a task was awaited twice, or after it was moved from");
   }
   task_state(const task_state&) = delete;
   task_state& operator=(const task_state&) = delete;
   ~task_state() { coroutine_.destroy(); }
+
+  /// Instead of a task that has ended, another one.
+  void renew(task<T>&& t) noexcept {
+    RONDO_ASSERT(t.coroutine_, "a task was awaited twice, or after it was moved from");
+    coroutine_.destroy();
+    coroutine_ = std::exchange(t.coroutine_, nullptr);
+  }
 
   /// For whoever is no coroutine: starts it by a call.
   [[nodiscard]] bool start(scope& line, continuation waiter) noexcept {
