@@ -139,7 +139,7 @@ class task_group : detail::combinator, detail::spawner, public detail::spawns<ta
   friend struct detail::branch;
 
   task_group(void (*cancel_all)(leaf&) noexcept, void (*start_later)(listener&) noexcept) noexcept
-      : combinator(cancel_all, start_later) {}
+      : combinator(cancel_all, start_later), spawner(hears::each_end) {}
 
   friend detail::spawns<task_group, child>;
   template <typename T>
@@ -154,11 +154,12 @@ class task_group : detail::combinator, detail::spawner, public detail::spawns<ta
     return child<T>(s);
   }
 
-  bool wants(detail::spawned_base&) noexcept override { return !failing_; }
   void ended(detail::spawned_base& s) noexcept override;
   void note(detail::outcome how, std::exception_ptr error) noexcept;
   void fail() noexcept {
-    if (!std::exchange(failing_, true)) leaf::cancel(*this);
+    if (std::exchange(failing_, true)) return;
+    start_no_more();
+    leaf::cancel(*this);
   }
 
   detail::spawner::tasks children_;

@@ -10,7 +10,6 @@
 
 #include <exception>
 #include <stdexcept>
-#include <string>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -33,19 +32,26 @@ namespace detail {
 
 class spawned_base;
 
-/// Who has a list of tasks that run on their own. It is told about each end before anybody else.
+/// Who has a list of tasks that run on their own.
 class spawner {
  public:
   using tasks = intrusive_list<spawned_base>;
 
  protected:
+  /// hears: which ends it is told about, before anybody else is.
+  enum class hears : bool { errors, each_end };
+  explicit spawner(hears about) noexcept : each_end_(about == hears::each_end) {}
   ~spawner() = default;
+
+  /// A task whose turn comes is not started any more; it counts as canceled.
+  void start_no_more() noexcept { stopped_ = true; }
 
  private:
   friend spawned_base;
-  /// Whether a task whose turn has come is still to be started.
-  virtual bool wants(spawned_base&) noexcept { return true; }
-  virtual void ended(spawned_base&) noexcept {}
+  virtual void ended(spawned_base&) noexcept = 0;
+
+  bool each_end_;
+  bool stopped_ = false;
 };
 
 class spawned_base : public list_hook, public listener, public ready_node {
@@ -53,17 +59,17 @@ class spawned_base : public list_hook, public listener, public ready_node {
   spawned_base(const spawned_base&) = delete;
   spawned_base& operator=(const spawned_base&) = delete;
 
-  [[nodiscard]] bool done() const noexcept { return done_; }
-  [[nodiscard]] std::string_view name() const noexcept { return name_; }
-  /// Once it is done. One that was not started any more counts as canceled.
-  [[nodiscard]] outcome how() const noexcept {
-    return started_ ? how_it_ended() : outcome::canceled;
+  [[nodiscard]] bool done() const noexcept { return phase_ == phase::done; }
+  [[nodiscard]] std::string_view name() const noexcept {
+    return name_ != nullptr ? std::string_view(name_) : std::string_view();
   }
+  /// Once it is done. One that was not started any more counts as canceled.
+  [[nodiscard]] outcome how() const noexcept { return how_; }
   /// Null if there is none.
   [[nodiscard]] virtual std::exception_ptr error() const noexcept = 0;
 
   void cancel() noexcept {
-    if (!done_) line.cancel();
+    if (!done()) line.cancel();
   }
 
   /// Puts it in its owner's list, and starts it on the next turn. Its line is open.
@@ -82,7 +88,7 @@ class spawned_base : public list_hook, public listener, public ready_node {
   void add_ref() noexcept { ++refs_; }
   void release() noexcept {
     if (--refs_ != 0) return;
-    report_unclaimed();
+    if (how_ == outcome::error) report_unclaimed();
     delete this;
   }
 
@@ -92,37 +98,42 @@ class spawned_base : public list_hook, public listener, public ready_node {
   /// Somebody has taken the value or the error: nothing is left to report. False: it was taken
   /// before.
   bool take_once() noexcept {
-    forget();
+    if (how_ == outcome::error) forget();
     return !std::exchange(taken_, true);
   }
   /// Reports its error, once, if nobody has taken it. Afterwards the loop is not needed any more.
   void report_unclaimed() noexcept {
     forget();
-    if (taken_ || std::exchange(reported_, true) || how() != outcome::error) return;
-    line.loop().report({unhandled_error::kind::spawned, name_, error(), {}});
+    if (taken_ || std::exchange(reported_, true)) return;
+    line.loop().report({unhandled_error::kind::spawned, name(), error(), {}});
   }
 
   scope line;
 
  protected:
-  explicit spawned_base(std::string_view name) : listener{&spawned_base::step}, name_(name) {
+  /// step: what the ready queue calls; see spawned::step.
+  spawned_base(void (*step)(listener&) noexcept, std::string_view name) : listener{step} {
     waiter = continuation(static_cast<listener&>(*this));
+    if (!name.empty()) {
+      name_ = new char[name.size() + 1]{};
+      name.copy(name_, name.size());
+    }
   }
-  virtual ~spawned_base() = default;
+  virtual ~spawned_base() { delete[] name_; }
 
-  [[nodiscard]] virtual bool start(listener& told) noexcept = 0;
-  [[nodiscard]] virtual outcome how_it_ended() const noexcept = 0;
   [[nodiscard]] bool was_started() const noexcept { return started_; }
-
- private:
-  /// Leaves the list of those whose errors its owner would report.
-  void forget() noexcept {
-    if (done_ && linked()) unlink();
+  /// Its turn has come: whether it is to be started.
+  [[nodiscard]] bool begin() noexcept {
+    started_ = !owner_->stopped_;
+    phase_ = phase::running;
+    return started_;
   }
+  [[nodiscard]] bool running() const noexcept { return phase_ == phase::running; }
 
-  void end() noexcept {
+  void end(outcome how) noexcept {
     if (line.loop().defer_end(line, *this)) return;
-    done_ = true;
+    how_ = how;
+    phase_ = phase::done;
     unlink();  // from its owner's list
     if (refs_ == 1) {
       // The coroutine is still on the stack, so it is let go a turn later; but before anybody who
@@ -131,32 +142,26 @@ class spawned_base : public list_hook, public listener, public ready_node {
     } else {
       --refs_;
     }
-    owner_->ended(*this);
+    if (owner_->each_end_ || how == outcome::error) owner_->ended(*this);
     waiting_.wake_all();
   }
 
-  /// Told through the ready queue to start, then about the end, and, if there is no handle by then,
-  /// through the queue once more to let go.
-  static void step(listener& self) noexcept {
-    auto& s = static_cast<spawned_base&>(self);
-    if (s.done_) {
-      s.release();
-    } else if (s.started_ || !s.owner_->wants(s)) {
-      s.end();
-    } else {
-      s.started_ = true;
-      const loop_base::running_in now(s.line.loop(), s.line);
-      if (!s.start(s)) s.end();
-    }
+ private:
+  /// Leaves the list of those whose errors its owner would report.
+  void forget() noexcept {
+    if (done() && linked()) unlink();
   }
 
-  std::string name_;
+  enum class phase : unsigned char { queued, running, done };
+
   spawner* owner_ = nullptr;
+  char* name_ = nullptr;  // null: it has none
   context_holder context_;
   wait_list waiting_;
   unsigned refs_ = 2;  // the owner's and the handle's
+  phase phase_ = phase::queued;
+  outcome how_ = outcome::canceled;
   bool started_ = false;
-  bool done_ = false;
   bool taken_ = false;
   bool reported_ = false;
 };
@@ -164,7 +169,8 @@ class spawned_base : public list_hook, public listener, public ready_node {
 template <typename T>
 class spawned : public spawned_base {
  public:
-  spawned(task<T>&& t, std::string_view name) : spawned_base(name), state_(std::move(t)) {}
+  spawned(task<T>&& t, std::string_view name)
+      : spawned_base(&spawned::step, name), state_(std::move(t)) {}
 
   /// Gives the value away. For those who have called take_once.
   T take() {
@@ -187,8 +193,19 @@ class spawned : public spawned_base {
   void check() const {
     if (!was_started()) throw operation_canceled();
   }
-  [[nodiscard]] bool start(listener& told) noexcept override { return state_.start(line, told); }
-  [[nodiscard]] outcome how_it_ended() const noexcept override { return state_.how(); }
+
+  /// Told through the ready queue to start, then about the end, and, if there is no handle by then,
+  /// through the queue once more to let go.
+  static void step(listener& self) noexcept {
+    auto& s = static_cast<spawned&>(static_cast<spawned_base&>(self));
+    if (s.done()) return s.release();
+    if (!s.running()) {
+      if (!s.begin()) return s.end(outcome::canceled);
+      const loop_base::running_in now(s.line.loop(), s.line);
+      if (s.state_.start(s.line, static_cast<listener&>(s))) return;
+    }
+    s.end(s.was_started() ? s.state_.how() : outcome::canceled);
+  }
 
   task_state<T> state_;
 };

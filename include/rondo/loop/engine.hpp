@@ -69,7 +69,10 @@ class engine : public loop_base, spawner {
   static constexpr time_point never = time_point::max();
 
   engine(report_function on_report, unsigned entries, std::chrono::nanoseconds timer_slack)
-      : loop_base(on_report, &engine::deliver_message), ring_(entries), slack_(timer_slack) {}
+      : loop_base(on_report, &engine::deliver_message),
+        spawner(hears::errors),
+        ring_(entries),
+        slack_(timer_slack) {}
   ~engine() = default;
 
   void bind() { ring_.bind(); }
@@ -107,7 +110,7 @@ class engine : public loop_base, spawner {
 
  private:
   void ended(spawned_base& task) noexcept override {
-    if (task.how() == outcome::error) unclaimed_.push_back(task);
+    unclaimed_.push_back(task);
   }
 
   static constexpr unsigned resumptions_a_turn = 64;
