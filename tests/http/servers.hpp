@@ -33,23 +33,19 @@
 #include "support/descriptors.hpp"
 #include "support/loop_test.hpp"
 
-#define PYTHON_TEST(...) RONDO_PYTHON_TEST(RONDO_LOOP_JOIN(python_test_, __LINE__), __VA_ARGS__)
-#define RONDO_PYTHON_TEST(body, ...)                             \
+#define PYTHON_TEST(name) RONDO_PYTHON_TEST(RONDO_LOOP_JOIN(python_test_, __LINE__), name)
+#define RONDO_PYTHON_TEST(body, name)                            \
   static rondo::task<> body(rondo::test::python_server& server); \
-  TEST_CASE(__VA_ARGS__) {                                       \
-    rondo::test::python_server the_server;                       \
-    rondo::run(body(the_server));                                \
-  }                                                              \
+  ON_BOTH_RINGS(name, rondo::test::python_server the_server;     \
+                rondo::run(body(the_server));)                   \
   static rondo::task<> body([[maybe_unused]] rondo::test::python_server& server)
 
-#define NGINX_TEST(...) RONDO_NGINX_TEST(RONDO_LOOP_JOIN(nginx_test_, __LINE__), __VA_ARGS__)
-#define RONDO_NGINX_TEST(body, ...)                                                  \
-  static rondo::task<> body(rondo::test::nginx_server& server);                      \
-  TEST_CASE(__VA_ARGS__) {                                                           \
-    if (!rondo::test::nginx_server::is_installed()) SKIP("needs nginx and openssl"); \
-    rondo::test::nginx_server the_server;                                            \
-    rondo::run(body(the_server));                                                    \
-  }                                                                                  \
+#define NGINX_TEST(name) RONDO_NGINX_TEST(RONDO_LOOP_JOIN(nginx_test_, __LINE__), name)
+#define RONDO_NGINX_TEST(body, name)                                                     \
+  static rondo::task<> body(rondo::test::nginx_server& server);                          \
+  ON_BOTH_RINGS(                                                                         \
+      name, if (!rondo::test::nginx_server::is_installed()) SKIP("needs nginx and openssl"); \
+      rondo::test::nginx_server the_server; rondo::run(body(the_server));)               \
   static rondo::task<> body([[maybe_unused]] rondo::test::nginx_server& server)
 
 namespace rondo::test {

@@ -54,6 +54,7 @@ task<> each_operation(Visit visit) {
                  [] { return io::openat(AT_FDCWD, "/no/such/file", O_RDONLY); });
   co_await visit("fsync", bad_descriptor, [] { return io::fsync(-1); });
   co_await visit("fallocate", bad_descriptor, [] { return io::fallocate(-1, 0, 0, 1); });
+  co_await visit("ftruncate", bad_descriptor, [] { return io::ftruncate(-1, 0); });
   co_await visit("stat /no/such/file", std::errc::no_such_file_or_directory,
                  [] { return io::statx(AT_FDCWD, "/no/such/file"); });
   co_await visit("socket", std::errc::address_family_not_supported,

@@ -146,12 +146,6 @@ TEST_CASE("a thousand loops come and go, and leave nothing open") {
   CHECK(rondo_test::open_descriptors() == before);
 }
 
-TEST_CASE("what was chosen can be asked for") {
-  rondo::event_loop loop;
-  CHECK(loop.backend() == rondo::backend::io_uring);
-  CHECK_THAT(std::string(loop.backend_reason()), Catch::Matchers::ContainsSubstring("io_uring: "));
-}
-
 TEST_CASE("stop before run lets the next root start canceled, and only that one") {
   rondo::event_loop loop;
   loop.stop();

@@ -7,7 +7,9 @@
 //       co_await rondo::io::nop();
 //     }
 //
-// The body is a coroutine, run by rondo::run.
+// The body is a coroutine, run by rondo::run, once on each ring: this makes the tests
+// "a nop ... back (io_uring)" and "a nop ... back (epoll)". Where io_uring is refused, the first is
+// skipped. All loops that the body makes, also in other processes, use the same ring.
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -18,6 +20,7 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <rondo/rondo.hpp>
 #include <string>
 #include <system_error>
@@ -27,13 +30,70 @@
 
 #define RONDO_LOOP_JOIN2(a, b) a##b
 #define RONDO_LOOP_JOIN(a, b) RONDO_LOOP_JOIN2(a, b)
-#define LOOP_TEST(...) RONDO_LOOP_TEST(RONDO_LOOP_JOIN(loop_test_, __LINE__), __VA_ARGS__)
-#define RONDO_LOOP_TEST(body, ...)               \
-  static rondo::task<> body();                   \
-  TEST_CASE(__VA_ARGS__) { rondo::run(body()); } \
+#define LOOP_TEST(name) RONDO_LOOP_TEST(RONDO_LOOP_JOIN(loop_test_, __LINE__), name)
+#define RONDO_LOOP_TEST(body, name)      \
+  static rondo::task<> body();           \
+  ON_BOTH_RINGS(name, rondo::run(body());) \
   static rondo::task<> body()
 
+/// Two tests of the same statements, one on each ring.
+#define ON_BOTH_RINGS(name, ...)                                  \
+  TEST_CASE(name " (io_uring)") {                                 \
+    if (!rondo::test::io_uring_works()) SKIP("needs io_uring");   \
+    const rondo::test::on_ring here("io_uring");                  \
+    __VA_ARGS__                                                   \
+  }                                                               \
+  TEST_CASE(name " (epoll)") {                                    \
+    const rondo::test::on_ring here("epoll");                     \
+    __VA_ARGS__                                                   \
+  }
+
 namespace rondo::test {
+
+/// While this exists, loops whose options do not say otherwise use this ring.
+class on_ring {
+ public:
+  explicit on_ring(const char* name) {
+    if (const char* const before = std::getenv(variable)) before_ = before;
+    ::setenv(variable, name, 1);
+  }
+  on_ring(const on_ring&) = delete;
+  on_ring& operator=(const on_ring&) = delete;
+  ~on_ring() {
+    if (before_) {
+      ::setenv(variable, before_->c_str(), 1);
+    } else {
+      ::unsetenv(variable);
+    }
+  }
+
+ private:
+  static constexpr const char* variable = "RONDO_BACKEND";
+  std::optional<std::string> before_;
+};
+
+inline loop_options with_backend(backend which) {
+  loop_options options;
+  options.backend = which;
+  return options;
+}
+
+/// Whether this machine lets a loop run on io_uring.
+inline bool io_uring_works() {
+  static const bool works = [] {
+    try {
+      event_loop loop(with_backend(backend::io_uring));
+      loop.run_once();
+      return true;
+    } catch (const std::system_error&) {
+      return false;
+    }
+  }();
+  return works;
+}
+
+/// Whether the running loop is on epoll.
+inline bool on_epoll() { return event_loop::current().backend() == backend::epoll; }
 
 /// How something ended, as a code: no error for a value, errc::canceled for a cancellation.
 template <typename A>

@@ -23,7 +23,6 @@
 #include <rondo/io/descriptor.hpp>
 #include <rondo/io/ops/file.hpp>
 #include <rondo/io/path.hpp>
-#include <rondo/threads/to_thread.hpp>
 
 namespace rondo {
 
@@ -53,6 +52,9 @@ namespace detail {
 struct size_op : statx_op {
   using value_type = std::uint64_t;
   [[nodiscard]] std::uint64_t value(int) const noexcept { return answer.stx_size; }
+};
+struct resize_op : ftruncate_op {
+  static constexpr const char* name = "resize";
 };
 
 }  // namespace detail
@@ -111,10 +113,10 @@ class file {
     return io::operation<detail::size_op>(
         detail::size_op{{native_handle(), "", AT_EMPTY_PATH, STATX_SIZE}});
   }
-  /// Cuts the file off, or fills it up with zeros. A system call on a thread: the ring has an
-  /// operation for it only since Linux 6.9.
+  /// Cuts the file off, or fills it up with zeros. Before Linux 6.9 a thread does it.
   auto resize(std::uint64_t size) & {
-    return to_thread(&file::truncate, native_handle(), static_cast<off_t>(size));
+    return io::operation(
+        detail::resize_op{{native_handle(), static_cast<std::int64_t>(size)}});
   }
   /// Returns when the data and what describes it are on the disk.
   auto sync() & { return io::fsync(native_handle()); }
@@ -140,12 +142,6 @@ class file {
     using op = detail::write_op<detail::source<B>>;
     return io::operation<op>(op{native_handle(), detail::source<B>(std::forward<B>(from)), offset});
   }
-  static void truncate(int fd, off_t size) {
-    if (::ftruncate(fd, size) != 0) {
-      throw std::system_error(errno, std::system_category(), "resize");
-    }
-  }
-
   descriptor fd_;
 };
 

@@ -23,6 +23,10 @@
 //   void raise(int error)          throws something better than the default for an errno
 //   static constexpr bool release  true: it gives something back (close), so cancellation does not
 //                                  touch it and a canceled scope does not refuse it
+//   static constexpr std::uint8_t newer_opcode
+//                                  its opcode, if Linux 6.1 does not know it: where the kernel does
+//                                  not, the library carries it out (loop/soft_table.hpp,
+//                                  io/emulation.hpp)
 //
 // The contract of every operation:
 //   Keep alive     its buffers until the await returns; what it was given as an rvalue it owns.
@@ -153,12 +157,22 @@ class operation_state : in_flight, leaf, ready_node {
   [[nodiscard]] engine& loop() const noexcept { return static_cast<engine&>(line_->loop()); }
 
   bool ask() noexcept {
-    io_uring_sqe* const entry = loop().reserve();
+    io_uring_sqe* const entry = reserve();
     if (entry == nullptr) [[unlikely]] return end_later(-EAGAIN);
     op_.prepare(*entry);
     loop().launch(*entry, *this);
     line_->enter(*this);
     return true;
+  }
+
+  [[nodiscard]] io_uring_sqe* reserve() noexcept {
+    if constexpr (requires { op_.reserve(loop()); }) {
+      return op_.reserve(loop());
+    } else if constexpr (requires { Op::newer_opcode; }) {
+      return loop().reserve_for(Op::newer_opcode);
+    } else {
+      return loop().reserve();
+    }
   }
 
   /// It ends without the kernel, and as if by the kernel: one turn later.

@@ -24,7 +24,9 @@
 #include <rondo/core/spawned.hpp>
 #include <rondo/detail/intrusive_list.hpp>
 #include <rondo/loop/inbox.hpp>
+#include <rondo/loop/options.hpp>
 #include <rondo/loop/ring.hpp>
+#include <rondo/loop/thread_pool.hpp>
 #include <rondo/loop/timers.hpp>
 
 namespace rondo::detail {
@@ -38,6 +40,22 @@ class engine : public loop_base, spawner {
   [[nodiscard]] io_uring_sqe* reserve() noexcept {
     if (io_uring_sqe* entry = ring_.reserve()) [[likely]] return entry;
     return reserve_slowly();
+  }
+
+  /// An entry for an opcode that the kernel may lack. The soft ring beside it serves it then.
+  [[nodiscard]] io_uring_sqe* reserve_for(std::uint8_t opcode) noexcept {
+    return ring_.knows(opcode) ? reserve() : reserve_beside();
+  }
+  /// An entry to close a descriptor with, where threads may be using it. First everything in flight
+  /// on it is canceled there.
+  [[nodiscard]] io_uring_sqe* reserve_close(int fd) noexcept {
+    ring* const beside = ring_.beside_if_made();
+    if (beside == nullptr) [[likely]] return reserve();
+    io_uring_sqe* const entry = reserve_beside();
+    if (entry == nullptr) return nullptr;
+    io_uring_prep_cancel_fd(entry, fd, IORING_ASYNC_CANCEL_ALL);
+    entry->user_data = 0;
+    return reserve_beside();
   }
 
   /// The entry was filled: from now on the kernel may use the operation's memory.
@@ -62,20 +80,27 @@ class engine : public loop_base, spawner {
     return turn_time_;
   }
 
+  /// For calls that block.
+  [[nodiscard]] loop_threads& threads() noexcept { return threads_; }
+
   /// Owns a task from now on: it is canceled and awaited before the loop ends.
   void own(spawned_base& task) noexcept { task.launch(*this, owned_); }
 
  protected:
   static constexpr time_point never = time_point::max();
 
-  engine(report_function on_report, unsigned entries, std::chrono::nanoseconds timer_slack)
+  engine(report_function on_report, const loop_options& options)
       : loop_base(on_report, &engine::deliver_message),
         spawner(hears::errors),
-        ring_(entries),
-        slack_(timer_slack) {}
+        threads_(options.max_threads),
+        ring_(options.entries, options.backend, threads_),
+        slack_(options.timer_slack) {}
   ~engine() = default;
 
-  void bind() { ring_.bind(); }
+  void bind() {
+    ring_.bind();
+    if (ring_.wake_on(inbox_.native_handle())) wake_poll_.armed = true;
+  }
 
   /// One turn, which sleeps at most until `limit`.
   void turn(time_point limit) noexcept {
@@ -106,6 +131,7 @@ class engine : public loop_base, spawner {
 
   inbox inbox_;
   std::uint64_t turns_ = 0;
+  loop_threads threads_;
   ring ring_;
 
  private:
@@ -171,6 +197,25 @@ class engine : public loop_base, spawner {
     return nullptr;
   }
 
+  io_uring_sqe* reserve_beside() noexcept {
+    ring* const beside = ring_.beside();
+    if (beside == nullptr) return nullptr;
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      if (io_uring_sqe* const entry = beside->reserve()) return entry;
+      beside->enter(false, nullptr);
+      beside->reap();
+    }
+    return nullptr;
+  }
+
+  /// What the kernel does not know may be in the ring beside it.
+  void cancel_beside(const in_flight& op) noexcept {
+    io_uring_sqe* const entry = reserve_beside();
+    if (entry == nullptr) return;
+    io_uring_prep_cancel64(entry, reinterpret_cast<std::uintptr_t>(&op), 0);
+    entry->user_data = 0;
+  }
+
   void send_cancels() noexcept {
     while (!to_cancel_.empty()) {
       io_uring_sqe* const entry = reserve();
@@ -184,6 +229,7 @@ class engine : public loop_base, spawner {
       in_flight_.push_back(op);
       io_uring_prep_cancel64(entry, reinterpret_cast<std::uintptr_t>(&op), 0);
       entry->user_data = 0;
+      if (ring_.beside_if_made() != nullptr) [[unlikely]] cancel_beside(op);
     }
   }
 

@@ -35,7 +35,8 @@ namespace rondo {
 
 class event_loop final : public detail::engine, public detail::spawns<event_loop, join_handle> {
  public:
-  /// Throws: std::system_error that says what to do, when io_uring is refused or there is no room.
+  /// Throws: std::system_error that says what to do, when there is no free descriptor, or io_uring
+  /// was asked for and is refused; std::invalid_argument when RONDO_BACKEND names no backend.
   explicit event_loop(loop_options options = {});
 
   /// Cancels and awaits what the loop still owns. On the thread that ran the loop.
@@ -80,8 +81,10 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   [[nodiscard]] loop_stats stats() const noexcept {
     return {turns_, ring_.system_calls(), timers().size()};
   }
-  [[nodiscard]] rondo::backend backend() const noexcept { return rondo::backend::io_uring; }
-  /// What was chosen, in one line: "io_uring: SINGLE_ISSUER DEFER_TASKRUN".
+  /// Who carries out what is asked of the loop: io_uring or epoll.
+  [[nodiscard]] rondo::backend backend() const noexcept { return ring_.which(); }
+  /// Why, in one line: "io_uring: SINGLE_ISSUER DEFER_TASKRUN", or "epoll: io_uring_setup: EPERM (a
+  /// seccomp profile or kernel.io_uring_disabled forbids io_uring)".
   [[nodiscard]] std::string_view backend_reason() const noexcept { return ring_.description(); }
 
   /// The loop that runs on this thread. Throws: std::logic_error outside a running loop.
@@ -98,14 +101,6 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   }
 
   [[nodiscard]] const loop_options& options() const noexcept { return options_; }
-
-  /// Keeps a helper (a thread pool, say) for as long as the loop lives.
-  template <typename Helper, typename... Args>
-  Helper& helper(std::shared_ptr<void>& place, Args&&... args) {
-    if (!place) place = std::make_shared<Helper>(std::forward<Args>(args)...);
-    return *static_cast<Helper*>(place.get());
-  }
-  std::shared_ptr<void> thread_pool_;
 
  private:
   class running_here;
@@ -237,7 +232,7 @@ class event_loop::posted final : public detail::ready_node, detail::listener {
 };
 
 inline event_loop::event_loop(loop_options options)
-    : engine(&event_loop::report_unhandled, options.entries, options.timer_slack),
+    : engine(&event_loop::report_unhandled, options),
       options_(std::move(options)) {}
 
 inline event_loop::~event_loop() {
@@ -254,7 +249,7 @@ inline event_loop::~event_loop() {
     }
     detail::running_loop = outer;
   }
-  thread_pool_.reset();
+  threads_.end();
   inbox_.deliver(*this);
   while (has_ready()) run_ready(64);
   report_unclaimed();

@@ -12,9 +12,12 @@
 
 namespace rondo {
 
+/// Who carries out what is asked: the kernel's io_uring, or the library with epoll and threads. The
+/// results are the same; io_uring is faster.
 enum class backend {
-  automatic,
+  automatic,  // io_uring where it works, else epoll
   io_uring,
+  epoll,
 };
 
 /// Make it in a statement of its own, not inside a co_await expression.
@@ -22,6 +25,8 @@ struct loop_options {
   /// Submission queue entries: how many operations go to the kernel in one call. More may be in
   /// flight.
   unsigned entries = 256;
+  /// If automatic, the environment may name one: RONDO_BACKEND=epoll. See event_loop::backend.
+  rondo::backend backend = rondo::backend::automatic;
   /// Timers that are due this close together wake the loop once.
   std::chrono::nanoseconds timer_slack = std::chrono::microseconds(50);
   /// Threads for calls that block (name look-up, to_thread); 0: as many as there are processors,

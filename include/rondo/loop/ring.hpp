@@ -3,16 +3,21 @@
 //
 // A ring: submission entries in, completions out. Everything above this file speaks that language
 // and no other. `queues_` is liburing's view of the two queues; only `enter`, which hands entries
-// over and waits for completions, knows who serves them, so another server of entries is another
-// `enter`.
+// over and waits for completions, knows who serves them:
 //
-// The kernel ring is set up by a ladder of flags, tried from the top, because the first rung that a
-// kernel accepts is also the fastest: one thread submits, completions are processed when that
-// thread asks for them instead of interrupting it, and a flag tells when there are some to ask for.
+//   the kernel        io_uring (loop/kernel_ring.hpp)
+//   the soft ring     where io_uring is refused (loop/soft_ring.hpp)
+//
+// An opcode that is newer than the kernel goes to a soft ring of its own *beside* the kernel's, which
+// is made when it is needed first. Its completions are reaped with the others, and the kernel's ring
+// polls it, so that sleeping ends when it has some.
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <exception>
+#include <memory>
+#include <poll.h>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -20,7 +25,10 @@
 
 #include <rondo/config.hpp>
 #include <rondo/detail/intrusive_list.hpp>
+#include <rondo/loop/backend.hpp>
+#include <rondo/loop/kernel_ring.hpp>
 #include <rondo/loop/liburing.hpp>
+#include <rondo/loop/soft_ring.hpp>
 
 namespace rondo::detail {
 
@@ -36,15 +44,16 @@ struct in_flight : list_hook {
 
 class ring {
  public:
-  explicit ring(unsigned entries);
+  /// Throws: std::system_error that says what to do; std::invalid_argument for a wrong environment.
+  ring(unsigned entries, backend option, loop_threads& threads);
   ring(const ring&) = delete;
   ring& operator=(const ring&) = delete;
   ~ring() {
     // A forked child shares the descriptor but not the memory, which is marked DONTFORK.
-    if (::getpid() == owner_) io_uring_queue_exit(&queues_);
+    if (soft_ == nullptr && ::getpid() == owner_) io_uring_queue_exit(&queues_);
   }
 
-  /// Once, on the thread that will use the ring from then on.
+  /// Once, on the thread that will use the ring from then on. Throws: std::system_error.
   void bind();
 
   /// A free entry, all zero, or null when the queue is full: submit then.
@@ -59,13 +68,15 @@ class ring {
   }
 
   [[nodiscard]] bool has_unsubmitted() const noexcept {
-    return queues_.sq.sqe_tail != __atomic_load_n(queues_.sq.khead, __ATOMIC_ACQUIRE);
+    return queues_.sq.sqe_tail != __atomic_load_n(queues_.sq.khead, __ATOMIC_ACQUIRE) ||
+           (beside_ != nullptr && beside_->has_unsubmitted());
   }
 
   /// Whether the kernel holds completions that only a call will bring (deferred work, overflow).
   [[nodiscard]] bool kernel_has_work() const noexcept {
     return (__atomic_load_n(queues_.sq.kflags, __ATOMIC_RELAXED) &
-            (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+            (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 ||
+           (beside_ != nullptr && beside_->kernel_has_work());
   }
 
   /// Hands all entries over and collects what has completed, in one system call. With `wait` it
@@ -73,6 +84,8 @@ class ring {
   /// negative errno when the kernel took nothing; entries stay queued then.
   int enter(bool wait, __kernel_timespec* timeout) noexcept {
     ++calls_;
+    if (soft_ != nullptr) [[unlikely]] return soft_->enter(wait, timeout);
+    if (beside_ != nullptr) [[unlikely]] wait = enter_beside() && wait;
     if (!wait) return io_uring_submit_and_get_events(&queues_);
     if (timeout == nullptr) return io_uring_submit_and_wait(&queues_, 1);
     io_uring_cqe* first = nullptr;
@@ -92,110 +105,142 @@ class ring {
       owner.complete(owner, cqe->res, cqe->flags);
     }
     io_uring_cq_advance(&queues_, count);
+    if (beside_ != nullptr) [[unlikely]] count += beside_->reap();
     return count;
   }
 
+  /// The ring beside the kernel's; made if need be. Null when there is no room for one.
+  [[nodiscard]] ring* beside() noexcept;
+  /// The same, if there is one already.
+  [[nodiscard]] ring* beside_if_made() noexcept { return beside_.get(); }
+
+  /// Whether an opcode is served: by the soft ring, or by this kernel.
+  [[nodiscard]] bool knows(std::uint8_t opcode) const noexcept {
+    return soft_ != nullptr || known_[opcode];
+  }
+  /// For tests: as if the kernel were older.
+  void pretend_to_lack(std::uint8_t opcode) noexcept { known_.reset(opcode); }
+
+  /// Whoever writes to this eventfd is to end sleeping. False: it must be polled for that.
+  [[nodiscard]] bool wake_on(int eventfd) {
+    if (soft_ == nullptr) return false;
+    soft_->wake_on(eventfd);
+    return true;
+  }
+
+  /// Buffers in the program's memory that receiving chooses from: the group's io_uring_buf_ring. 0
+  /// or a negative errno.
+  [[nodiscard]] int add_buffers(std::uint16_t group, io_uring_buf_ring* buffers,
+                                std::uint16_t entries) noexcept {
+    if (soft_ != nullptr) return soft_->add_buffers(group, buffers, entries);
+    io_uring_buf_reg description{};
+    description.ring_addr = reinterpret_cast<std::uintptr_t>(buffers);
+    description.ring_entries = entries;
+    description.bgid = group;
+    return io_uring_register_buf_ring(&queues_, &description, 0);
+  }
+  int remove_buffers(std::uint16_t group) noexcept {
+    return soft_ != nullptr ? soft_->remove_buffers(group)
+                            : io_uring_unregister_buf_ring(&queues_, group);
+  }
+
+  /// A descriptor that is readable when the soft ring has something to do; -1 for the kernel's ring,
+  /// whose own does not tell.
+  [[nodiscard]] int pollable() const noexcept { return soft_ != nullptr ? soft_->pollable() : -1; }
+
+  [[nodiscard]] backend which() const noexcept {
+    return soft_ != nullptr ? backend::epoll : backend::io_uring;
+  }
   [[nodiscard]] std::string_view description() const noexcept { return description_; }
   [[nodiscard]] std::uint64_t system_calls() const noexcept { return calls_; }
 
  private:
+  /// Tells the kernel's ring when the one beside it has something to do.
+  struct beside_poll : in_flight {
+    beside_poll() noexcept : in_flight(&beside_poll::ready) {}
+    static void ready(in_flight& self, int, std::uint32_t) noexcept {
+      static_cast<beside_poll&>(self).armed = false;
+    }
+    bool armed = false;
+  };
+
+  /// Before the kernel is entered: false if there are completions, so that it does not sleep.
+  bool enter_beside() noexcept {
+    beside_->enter(false, nullptr);
+    if (beside_->has_completions()) return false;
+    if (beside_poll_.armed) return true;
+    io_uring_sqe* const entry = reserve();
+    if (entry == nullptr) return false;  // the next turn goes on
+    io_uring_prep_poll_add(entry, beside_->pollable(), POLLIN);
+    entry->user_data = reinterpret_cast<std::uintptr_t>(static_cast<in_flight*>(&beside_poll_));
+    beside_poll_.armed = true;
+    return true;
+  }
+  [[nodiscard]] bool has_completions() const noexcept {
+    return *queues_.cq.khead != *queues_.cq.ktail;
+  }
+
+  void become_soft(std::string_view reason) {
+    soft_ = std::make_unique<soft_ring>(queues_, entries_, threads_);
+    description_ = "epoll: ";
+    description_ += reason;
+  }
+
   io_uring queues_{};
+  std::unique_ptr<soft_ring> soft_;  // null: the kernel serves
   std::string description_;
   std::uint64_t calls_ = 0;
+  kernel_ring::opcodes known_;
+  loop_threads& threads_;
+  unsigned entries_;
+  backend wish_ = backend::automatic;
+  std::unique_ptr<ring> beside_;  // soft
+  beside_poll beside_poll_;
   pid_t owner_ = ::getpid();
 };
 
 // Implementation
 
-/// Says what is wrong and what to do about it.
-[[noreturn]] inline void throw_no_ring(int error, std::string_view call, unsigned entries) {
-  std::string text(call);
-  switch (error) {
-    case EPERM:
-    case EACCES:
-      text +=
-          " is refused: a seccomp profile (Docker's and containerd's default is one) or the sysctl "
-          "kernel.io_uring_disabled forbids io_uring. Allow io_uring_setup, io_uring_enter and "
-          "io_uring_register in the profile (docker run --security-opt seccomp=PROFILE), or set "
-          "the "
-          "sysctl to 0";
-      break;
-    case ENOSYS:
-      text +=
-          " does not exist here: the kernel was built without io_uring, or a seccomp profile hides "
-          "it. rondo needs Linux 6.1 or newer with io_uring allowed";
-      break;
-    case ENOMEM:
-      text += " found no memory for " + std::to_string(entries) +
-              " entries: the limit on locked memory is too low. Raise it (ulimit -l, "
-              "LimitMEMLOCK= in a systemd unit, --ulimit memlock= for docker run) or ask for fewer "
-              "entries in loop_options";
-      break;
-    case EMFILE:
-    case ENFILE:
-      text += " found no free descriptor: raise the limit on open files (ulimit -n)";
-      break;
-    case EINVAL:
-      text += " does not know what rondo asks for: rondo needs Linux 6.1 or newer";
-      break;
-    default:
-      text += " failed";
+inline ring::ring(unsigned entries, backend option, loop_threads& threads)
+    : threads_(threads),
+      entries_(std::clamp(entries, 1U, 32768U)) {  // what the kernel can do (IORING_MAX_ENTRIES)
+  const backend_wish wish = wished_backend(option);
+  wish_ = wish.which;
+  if (wish_ == backend::epoll) {
+    become_soft(wish.whose);
+    return;
   }
-  throw std::system_error(error, std::generic_category(), text);
+  const char* flags = "";
+  const ring_failure failure = kernel_ring::set_up(queues_, entries_, flags, known_);
+  if (failure.error == 0) {
+    description_ = "io_uring: ";
+    description_ += flags;
+    return;
+  }
+  if (wish_ == backend::io_uring || failure.is_fatal()) failure.raise(entries_);
+  become_soft(failure.reason());
 }
 
-inline ring::ring(unsigned entries) {
-  entries = std::clamp(entries, 1U, 32768U);  // what the kernel can do (IORING_MAX_ENTRIES)
-  struct rung {
-    unsigned flags;
-    const char* name;
-  };
-  constexpr unsigned always = IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE |
-                              IORING_SETUP_R_DISABLED;
-  constexpr rung ladder[] = {
-      {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-       "io_uring: SINGLE_ISSUER DEFER_TASKRUN"},
-      {IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG, "io_uring: COOP_TASKRUN"},
-      {0, "io_uring: no flags"},
-  };
-  int error = EINVAL;
-  for (const rung& r : ladder) {
-    io_uring_params params{};
-    params.flags = always | r.flags;
-    params.cq_entries = entries * 16;  // completions come in bursts; overflowing is slow, not wrong
-    error = -io_uring_queue_init_params(entries, &queues_, &params);
-    if (error == 0) {
-      description_ = r.name;
-      constexpr unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG;
-      if ((params.features & needed) != needed) {
-        io_uring_queue_exit(&queues_);
-        error = EINVAL;
-        break;
-      }
-      io_uring_ring_dontfork(&queues_);
-      return;
+inline ring* ring::beside() noexcept {
+  if (beside_ == nullptr) {
+    constexpr unsigned few = 8;
+    try {
+      beside_ = std::make_unique<ring>(few, backend::epoll, threads_);
+    } catch (const std::exception&) {
+      return nullptr;
     }
-    if (error != EINVAL) break;
   }
-  throw_no_ring(error, "io_uring_setup", entries);
+  return beside_.get();
 }
 
 inline void ring::bind() {
-  // By number: liburing 2.3 declares a function for this and does not export it.
-  if (const int result = io_uring_register(static_cast<unsigned>(queues_.ring_fd),
-                                           IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
-      result < 0) {
-    throw_no_ring(-result, "io_uring_register", queues_.sq.ring_entries);
-  }
-  io_uring_register_ring_fd(&queues_);  // saves a look-up per call; works without
-
-  // A ring is believed when it has carried something: some profiles let it be set up and no more.
-  io_uring_prep_nop(reserve());
-  io_uring_cqe* answer = nullptr;
-  const int submitted = io_uring_submit_and_wait(&queues_, 1);
-  const int result = submitted < 0 ? submitted : io_uring_peek_cqe(&queues_, &answer);
-  if (result < 0) throw_no_ring(-result, "io_uring_enter", queues_.sq.ring_entries);
-  io_uring_cqe_seen(&queues_, answer);
+  if (soft_ != nullptr) return;
+  const ring_failure failure = kernel_ring::enable(queues_, *reserve());
+  if (failure.error == 0) return;
+  if (wish_ == backend::io_uring || failure.is_fatal()) failure.raise(entries_);
+  // Nothing was asked of it yet, so another can take its place.
+  io_uring_queue_exit(&queues_);
+  become_soft(failure.reason());
 }
 
 }  // namespace rondo::detail

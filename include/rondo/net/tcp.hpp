@@ -129,7 +129,8 @@ struct connect_stream_op {
   descriptor fd{};
 
   int before() noexcept {
-    fd = descriptor(::socket(peer.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    // Not blocking is for the epoll backend; io_uring does not mind.
+    fd = descriptor(::socket(peer.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) return -errno;
     const int on = 1;
     if (!peer.is_unix()) ::setsockopt(fd.native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -156,7 +157,9 @@ inline tcp_listener tcp_listener::bind(const endpoint& at, listen_options option
   const auto failed = [&at](const char* call) {
     detail::throw_errno(std::string(call) + " " + to_string(at));
   };
-  tcp_listener listener(descriptor(::socket(at.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)));
+  // Not blocking is for the epoll backend; io_uring does not mind.
+  constexpr int type = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+  tcp_listener listener(descriptor(::socket(at.family(), type, 0)));
   if (!listener) failed("socket for");
   listener.set_option(SOL_SOCKET, SO_REUSEADDR, 1);
   if (options.reuse_port) listener.set_option(SOL_SOCKET, SO_REUSEPORT, 1);

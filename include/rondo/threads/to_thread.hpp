@@ -100,7 +100,7 @@ class thread_call_state : leaf, listener, ready_node, thread_pool::job {
   }
 
  private:
-  [[nodiscard]] thread_pool& pool() const { return thread_pool::of(event_loop::of(*line_)); }
+  [[nodiscard]] thread_pool& pool() const { return event_loop::of(*line_).threads().pool(); }
   void fail() noexcept {
     how_ = outcome::error;
     error_ = std::current_exception();

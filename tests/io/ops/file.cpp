@@ -253,6 +253,7 @@ LOOP_TEST("an openat that is canceled as it completes delivers its descriptor or
     });
     co_await rondo::yield();
     if (i % 2 != 0) co_await rondo::yield();
+    if (i % 20 == 0) co_await rondo::sleep_for(2ms);  // where a thread opens it
     opening.cancel();
     try {
       const rondo::descriptor file = co_await opening;

@@ -18,6 +18,7 @@
 #include <rondo/io/descriptor.hpp>
 #include <rondo/io/operation.hpp>
 #include <rondo/io/path.hpp>
+#include <rondo/loop/opcodes.hpp>
 
 namespace rondo::detail {
 
@@ -172,6 +173,9 @@ struct close_op {
     }
   }
   bool again(int&) noexcept { return !std::exchange(others_canceled, true); }
+  [[nodiscard]] io_uring_sqe* reserve(engine& loop) const noexcept {
+    return others_canceled ? loop.reserve_close(fd.native_handle()) : loop.reserve();
+  }
 };
 
 struct fsync_op {
@@ -190,6 +194,17 @@ struct fallocate_op {
   std::int64_t offset;
   std::int64_t length;
   void prepare(io_uring_sqe& e) noexcept { io_uring_prep_fallocate(&e, fd, mode, offset, length); }
+};
+
+struct ftruncate_op {
+  using value_type = void;
+  static constexpr const char* name = "ftruncate";
+  static constexpr std::uint8_t newer_opcode = opcode::ftruncate;
+  int fd;
+  std::int64_t length;
+  void prepare(io_uring_sqe& e) noexcept {
+    io_uring_prep_rw(newer_opcode, &e, fd, nullptr, 0, static_cast<std::uint64_t>(length));
+  }
 };
 
 struct statx_op {
@@ -260,6 +275,12 @@ inline auto fsync(int fd, unsigned flags = 0) {
 
 inline auto fallocate(int fd, int mode, std::int64_t offset, std::int64_t length) {
   return operation(detail::fallocate_op{fd, mode, offset, length});
+}
+
+/// ftruncate(2): cuts the file off, or fills it up with zeros. An operation of the kernel since Linux
+/// 6.9; before, a thread does it.
+inline auto ftruncate(int fd, std::int64_t length) {
+  return operation(detail::ftruncate_op{fd, length});
 }
 
 /// `flags` and `mask` as for statx(2); an empty path and AT_EMPTY_PATH ask about `directory`

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// What waits for descriptors in the soft ring: one record for each descriptor, found by its number,
+// and one epoll for all of them.
+//
+// A record has two queues, for those that want to read and those that want to write, served in the
+// order in which they came; and those that only poll, each with events of its own.
+//
+// The program may close a descriptor with close(2), and the kernel may give out its number again,
+// without a word to us. So what epoll was told about a number is never believed to hold. It is told
+// again for every wait (EPOLLONESHOT: a report ends it, and one of a file long gone comes at most
+// once), and what it reports is only a reason to try. A number that epoll knows no more is added
+// (MOD, ENOENT, ADD), and one that it still knows under an older life is changed (ADD, EEXIST, MOD).
+// Reports are level-triggered: what was ready before the wait began is reported at once.
+//
+// A poll that stays armed (POLL_ADD multishot) makes its descriptor edge-triggered instead, for good.
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <new>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <system_error>
+#include <unistd.h>
+#include <vector>
+
+#include <rondo/config.hpp>
+#include <rondo/detail/intrusive_list.hpp>
+#include <rondo/loop/soft_entry.hpp>
+#include <rondo/loop/soft_table.hpp>
+
+namespace rondo::detail {
+
+class soft_waits {
+ public:
+  struct record {
+    intrusive_list<soft_entry> reading;
+    intrusive_list<soft_entry> writing;
+    intrusive_list<soft_entry> polling;
+    unsigned at_work = 0;    // threads of the pool that use the descriptor, or will
+    bool known = false;      // epoll was told about the number, and it was not closed through us
+    bool to_tell = false;    // it is in the list of those that epoll must be told about
+    bool drained = false;    // the last receive took all that was there
+    bool stays = false;      // the registration is edge-triggered and stays
+
+    [[nodiscard]] bool nobody() const noexcept {
+      return reading.empty() && writing.empty() && polling.empty();
+    }
+    [[nodiscard]] intrusive_list<soft_entry>& queue(soft::side s) noexcept {
+      return s == soft::side::reading ? reading : writing;
+    }
+  };
+
+  soft_waits() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+    if (epoll_ >= 0) return;
+    const int error = errno;
+    throw std::system_error(
+        error, std::generic_category(),
+        error == EMFILE || error == ENFILE
+            ? "epoll_create found no free descriptor: raise the limit on open files (ulimit -n)"
+            : "epoll_create");
+  }
+  soft_waits(const soft_waits&) = delete;
+  soft_waits& operator=(const soft_waits&) = delete;
+  ~soft_waits() { ::close(epoll_); }
+
+  [[nodiscard]] int native_handle() const noexcept { return epoll_; }
+
+  /// The record of a descriptor, if there is one.
+  [[nodiscard]] record* find(int fd) noexcept {
+    return static_cast<std::size_t>(fd) < records_.size()  // a negative one is a huge number
+               ? &records_[static_cast<std::size_t>(fd)]
+               : nullptr;
+  }
+  /// The same, made if need be; null when there is no memory for it.
+  [[nodiscard]] record* of(int fd) noexcept {
+    if (record* const r = find(fd)) return r;
+    if (fd < 0) return nullptr;
+    try {
+      while (records_.size() <= static_cast<std::size_t>(fd)) records_.emplace_back();
+      to_tell_.reserve(records_.size());  // so that tell_later needs no memory
+    } catch (const std::bad_alloc&) {
+      return nullptr;
+    }
+    return find(fd);
+  }
+
+  template <typename F>
+  void for_each(F f) noexcept {
+    for (record& r : records_) f(r);
+  }
+
+  /// Someone waits since epoll was told last.
+  void tell_later(int fd, record& r) noexcept {
+    if (r.to_tell) return;
+    r.to_tell = true;
+    to_tell_.push_back(fd);
+  }
+
+  /// Tells epoll about all that is new. Calls `failed(fd, record, error)` where it does not take it:
+  /// EPERM for what needs no waiting (a regular file), EBADF for what is closed already.
+  template <typename Failed>
+  void tell(Failed failed) noexcept {
+    while (!to_tell_.empty()) {
+      const int fd = to_tell_.back();
+      to_tell_.pop_back();
+      record& r = records_[static_cast<std::size_t>(fd)];
+      r.to_tell = false;
+      if (r.nobody()) continue;
+      if (const int error = tell_about(fd, r); error != 0) failed(fd, r, error);
+    }
+  }
+
+  /// The descriptor is about to be closed.
+  void forget(int fd, record& r) noexcept {
+    epoll_event unused{};
+    if (r.known) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, &unused);
+    r.known = r.drained = r.stays = false;
+  }
+
+  /// Watches a descriptor of the ring's own, edge-triggered. 0 or an errno.
+  [[nodiscard]] int watch(int fd, std::uint64_t name) noexcept {
+    epoll_event e{EPOLLIN | EPOLLET, {.u64 = name}};
+    return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &e) == 0 ? 0 : errno;
+  }
+
+  /// Sleeps until something is reported or time is up (null: no limit). How many reports, or a
+  /// negative errno.
+  int wait(epoll_event* reports, int most, const __kernel_timespec* timeout) noexcept {
+#ifdef SYS_epoll_pwait2
+    if (precise_) {
+      const auto n = ::syscall(SYS_epoll_pwait2, epoll_, reports, most, timeout, nullptr, 0);
+      if (n >= 0) return static_cast<int>(n);
+      if (errno != ENOSYS && errno != EPERM) return -errno;
+      precise_ = false;  // Linux 5.11 has it, and a seccomp profile may not
+    }
+#endif
+    const int n = ::epoll_wait(epoll_, reports, most, milliseconds(timeout));
+    return n >= 0 ? n : -errno;
+  }
+
+ private:
+  /// Rounded up: never earlier than asked.
+  static int milliseconds(const __kernel_timespec* timeout) noexcept {
+    if (timeout == nullptr) return -1;
+    constexpr long long most = 3'600'000;  // an hour: then it is asked again
+    if (timeout->tv_sec >= most / 1000) return static_cast<int>(most);
+    return static_cast<int>(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999'999) / 1'000'000);
+  }
+
+  static std::uint32_t events_for(record& r) noexcept {
+    std::uint32_t events = 0;
+    if (!r.reading.empty()) events |= EPOLLIN;
+    if (!r.writing.empty()) events |= EPOLLOUT;
+    r.polling.for_each([&events, &r](soft_entry& s) noexcept {
+      events |= s.ask.poll32_events & 0xffffU;
+      if ((s.ask.len & IORING_POLL_ADD_MULTI) != 0) r.stays = true;
+    });
+    return events | static_cast<std::uint32_t>(r.stays ? EPOLLET : EPOLLONESHOT);
+  }
+
+  int tell_about(int fd, record& r) noexcept {
+    epoll_event e{events_for(r), {.u64 = static_cast<std::uint64_t>(fd)}};
+    int call = r.known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      if (::epoll_ctl(epoll_, call, fd, &e) == 0) {
+        r.known = true;
+        return 0;
+      }
+      if (errno == ENOENT) {
+        call = EPOLL_CTL_ADD;
+      } else if (errno == EEXIST) {
+        call = EPOLL_CTL_MOD;
+      } else {
+        break;
+      }
+    }
+    r.known = false;
+    return errno;
+  }
+
+  int epoll_;
+  bool precise_ = true;
+  std::deque<record> records_;  // by descriptor
+  std::vector<int> to_tell_;
+};
+
+}  // namespace rondo::detail
