@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <rondo/testing/heap.hpp>
 
 // Counts what goes through the global operator new and delete of a test executable, on all threads.
 // Catch2's own macros allocate too, so take the numbers first and check them afterwards:
@@ -16,8 +17,8 @@
 // zero says `if (!rondo_test::heap_is_counted()) SKIP("needs a counted heap");`.
 namespace rondo_test {
 
-std::size_t allocations() noexcept;  // calls of operator new so far
-std::size_t live_blocks() noexcept;  // those not yet deleted
-bool heap_is_counted() noexcept;     // if not, both numbers stay 0
+using rondo::testing::allocations;
+using rondo::testing::live_blocks;
+bool heap_is_counted() noexcept;  // if not, both numbers stay 0
 
 }  // namespace rondo_test

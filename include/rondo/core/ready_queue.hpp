@@ -124,6 +124,30 @@ class loop_base {
     running_ = nullptr;
   }
 
+  /// For tests: another order. Coroutines for which `heads()` is true go before the others. What is
+  /// told by a call keeps its order and goes first, since it may be what others rely on: a task's
+  /// frame goes before whoever waited for it goes on.
+  template <typename Coin>
+  void shuffle_ready(Coin heads) noexcept {
+    for (int round = 0; round < 4; ++round) {
+      ready_node* firsts[3] = {};
+      ready_node* lasts[3] = {};
+      for (ready_node* node = head_; node != nullptr; node = node->next) {
+        const int list = node->waiter.is_listener() ? 0 : heads() ? 1 : 2;
+        (lasts[list] != nullptr ? lasts[list]->next : firsts[list]) = node;
+        lasts[list] = node;
+      }
+      ready_node** end = &head_;
+      for (int list = 0; list < 3; ++list) {
+        if (firsts[list] == nullptr) continue;
+        *end = firsts[list];
+        end = &lasts[list]->next;
+        tail_ = lasts[list];
+      }
+      *end = nullptr;
+    }
+  }
+
   /// From inside run_ready: the one who is told now is the last.
   void end_turn() noexcept { share_ = 1; }
 

@@ -17,6 +17,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <poll.h>
 
 #include <rondo/core/ready_queue.hpp>
@@ -93,7 +94,8 @@ class engine : public loop_base, spawner {
       : loop_base(on_report, &engine::deliver_message),
         spawner(hears::errors),
         threads_(options.max_threads),
-        ring_(options.entries, options.backend, threads_),
+        interference_(options.interference),
+        ring_(options.entries, options.backend, threads_, interference_.get()),
         slack_(options.timer_slack) {}
   ~engine() = default;
 
@@ -106,6 +108,10 @@ class engine : public loop_base, spawner {
   void turn(time_point limit) noexcept {
     ++turns_;
     look_outside(limit);
+    if (interference_ != nullptr) [[unlikely]] {
+      shuffle_ready([this] { return interference_->heads(); });
+      return run_ready(interference_->share());
+    }
     run_ready(resumptions_a_turn);
   }
 
@@ -132,6 +138,7 @@ class engine : public loop_base, spawner {
   inbox inbox_;
   std::uint64_t turns_ = 0;
   loop_threads threads_;
+  std::shared_ptr<interference> interference_;
   ring ring_;
 
  private:

@@ -24,8 +24,8 @@ class kernel_ring {
   using opcodes = std::bitset<256>;
 
   /// Sets up `queues`, disabled until the thread that will use them enables them.
-  static ring_failure set_up(io_uring& queues, unsigned entries, const char*& flags_in_words,
-                             opcodes& known) noexcept {
+  static ring_failure set_up(io_uring& queues, unsigned entries, unsigned completion_entries,
+                             const char*& flags_in_words, opcodes& known) noexcept {
     struct rung {
       unsigned flags;
       const char* name;
@@ -42,7 +42,7 @@ class kernel_ring {
     for (const rung& r : ladder) {
       io_uring_params params{};
       params.flags = always | r.flags;
-      params.cq_entries = entries * 16;  // completions come in bursts; overflowing is slow, not wrong
+      params.cq_entries = completion_entries;
       error = -io_uring_queue_init_params(entries, &queues, &params);
       if (error == EINVAL) continue;
       if (error != 0) break;

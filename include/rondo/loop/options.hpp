@@ -7,10 +7,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 
 #include <rondo/core/error.hpp>
 
 namespace rondo {
+
+namespace detail {
+class interference;
+}
 
 /// Who carries out what is asked: the kernel's io_uring, or the library with epoll and threads. The
 /// results are the same; io_uring is faster.
@@ -38,6 +43,8 @@ struct loop_options {
   /// Called on the loop's thread with every error that nobody awaited. The default prints one line
   /// on stderr, and nothing for suppressed errors. Must not throw.
   std::function<void(const unhandled_error&)> on_unhandled;
+  /// For tests: see rondo/testing.hpp.
+  std::shared_ptr<detail::interference> interference{};
 };
 
 struct loop_stats {

@@ -26,6 +26,7 @@
 #include <rondo/config.hpp>
 #include <rondo/detail/intrusive_list.hpp>
 #include <rondo/loop/backend.hpp>
+#include <rondo/loop/interference.hpp>
 #include <rondo/loop/kernel_ring.hpp>
 #include <rondo/loop/liburing.hpp>
 #include <rondo/loop/soft_ring.hpp>
@@ -45,7 +46,8 @@ struct in_flight : list_hook {
 class ring {
  public:
   /// Throws: std::system_error that says what to do; std::invalid_argument for a wrong environment.
-  ring(unsigned entries, backend option, loop_threads& threads);
+  /// interference: null, unless this is a test.
+  ring(unsigned entries, backend option, loop_threads& threads, interference* hindrance);
   ring(const ring&) = delete;
   ring& operator=(const ring&) = delete;
   ~ring() {
@@ -60,7 +62,7 @@ class ring {
   [[nodiscard]] io_uring_sqe* reserve() noexcept {
     io_uring_sq& sq = queues_.sq;
     const unsigned head = __atomic_load_n(sq.khead, __ATOMIC_ACQUIRE);
-    if (sq.sqe_tail - head >= sq.ring_entries) return nullptr;
+    if (sq.sqe_tail - head >= room_) return nullptr;
     io_uring_sqe& entry = sq.sqes[sq.sqe_tail++ & sq.ring_mask];
     entry =
         io_uring_sqe{};  // newer liburings' prep functions leave the rest as an earlier use left it
@@ -76,7 +78,8 @@ class ring {
   [[nodiscard]] bool kernel_has_work() const noexcept {
     return (__atomic_load_n(queues_.sq.kflags, __ATOMIC_RELAXED) &
             (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 ||
-           (beside_ != nullptr && beside_->kernel_has_work());
+           (beside_ != nullptr && beside_->kernel_has_work()) ||
+           (interference_ != nullptr && interference_->keeps_some());
   }
 
   /// Hands all entries over and collects what has completed, in one system call. With `wait` it
@@ -84,6 +87,9 @@ class ring {
   /// negative errno when the kernel took nothing; entries stay queued then.
   int enter(bool wait, __kernel_timespec* timeout) noexcept {
     ++calls_;
+    if (interference_ != nullptr) [[unlikely]] {
+      if (const int refused = interfere(wait); refused < 0) return refused;
+    }
     if (soft_ != nullptr) [[unlikely]] return soft_->enter(wait, timeout);
     if (beside_ != nullptr) [[unlikely]] wait = enter_beside() && wait;
     if (!wait) return io_uring_submit_and_get_events(&queues_);
@@ -99,12 +105,14 @@ class ring {
     unsigned count = 0;
     io_uring_for_each_cqe(&queues_, head, cqe) {
       ++count;
-      if (cqe->user_data == 0)
-        continue;  // of a cancel request: what it canceled answers for itself
-      auto& owner = *reinterpret_cast<in_flight*>(static_cast<std::uintptr_t>(cqe->user_data));
-      owner.complete(owner, cqe->res, cqe->flags);
+      if (interference_ != nullptr) [[unlikely]] {
+        interference_->arrived({cqe->user_data, cqe->res, cqe->flags});
+      } else {
+        complete({cqe->user_data, cqe->res, cqe->flags});
+      }
     }
     io_uring_cq_advance(&queues_, count);
+    if (interference_ != nullptr) [[unlikely]] give_out();
     if (beside_ != nullptr) [[unlikely]] count += beside_->reap();
     return count;
   }
@@ -155,6 +163,28 @@ class ring {
   [[nodiscard]] std::uint64_t system_calls() const noexcept { return calls_; }
 
  private:
+  static void complete(const interference::answer& a) noexcept {
+    if (a.user_data == 0) return;  // of a cancel request: what it canceled answers for itself
+    auto& owner = *reinterpret_cast<in_flight*>(static_cast<std::uintptr_t>(a.user_data));
+    owner.complete(owner, a.result, a.flags);
+  }
+
+  /// Before entries are handed over, in a test.
+  int interfere(bool& wait) noexcept {
+    const io_uring_sq& sq = queues_.sq;
+    room_ = interference_->room(sq.ring_entries);
+    if (const int refused = interference_->refusal(); refused < 0) return refused;
+    for (; changed_ != sq.sqe_tail; ++changed_) {
+      interference_->handed_over(sq.sqes[changed_ & sq.ring_mask]);
+    }
+    if (interference_->keeps_some()) wait = false;
+    return 0;
+  }
+  void give_out() noexcept {
+    interference_->begin_giving_out();
+    for (interference::answer a{}; interference_->next(a);) complete(a);
+  }
+
   /// Tells the kernel's ring when the one beside it has something to do.
   struct beside_poll : in_flight {
     beside_poll() noexcept : in_flight(&beside_poll::ready) {}
@@ -182,12 +212,17 @@ class ring {
 
   void become_soft(std::string_view reason) {
     soft_ = std::make_unique<soft_ring>(queues_, entries_, threads_);
+    room_ = queues_.sq.ring_entries;
+    changed_ = queues_.sq.sqe_tail;
     description_ = "epoll: ";
     description_ += reason;
   }
 
   io_uring queues_{};
+  unsigned room_ = 0;                // how many entries may wait to be handed over
   std::unique_ptr<soft_ring> soft_;  // null: the kernel serves
+  interference* interference_;       // null, unless this is a test
+  unsigned changed_ = 0;             // the entries before this one were interfered with
   std::string description_;
   std::uint64_t calls_ = 0;
   kernel_ring::opcodes known_;
@@ -201,8 +236,9 @@ class ring {
 
 // Implementation
 
-inline ring::ring(unsigned entries, backend option, loop_threads& threads)
-    : threads_(threads),
+inline ring::ring(unsigned entries, backend option, loop_threads& threads, interference* hindrance)
+    : interference_(hindrance),
+      threads_(threads),
       entries_(std::clamp(entries, 1U, 32768U)) {  // what the kernel can do (IORING_MAX_ENTRIES)
   const backend_wish wish = wished_backend(option);
   wish_ = wish.which;
@@ -211,8 +247,11 @@ inline ring::ring(unsigned entries, backend option, loop_threads& threads)
     return;
   }
   const char* flags = "";
-  const ring_failure failure = kernel_ring::set_up(queues_, entries_, flags, known_);
+  const bool few = interference_ != nullptr && interference_->few_completions();
+  const unsigned answers = few ? entries_ : entries_ * 16;  // they come in bursts; overflowing is slow
+  const ring_failure failure = kernel_ring::set_up(queues_, entries_, answers, flags, known_);
   if (failure.error == 0) {
+    room_ = queues_.sq.ring_entries;
     description_ = "io_uring: ";
     description_ += flags;
     return;
@@ -225,7 +264,7 @@ inline ring* ring::beside() noexcept {
   if (beside_ == nullptr) {
     constexpr unsigned few = 8;
     try {
-      beside_ = std::make_unique<ring>(few, backend::epoll, threads_);
+      beside_ = std::make_unique<ring>(few, backend::epoll, threads_, nullptr);
     } catch (const std::exception&) {
       return nullptr;
     }
@@ -236,6 +275,7 @@ inline ring* ring::beside() noexcept {
 inline void ring::bind() {
   if (soft_ != nullptr) return;
   const ring_failure failure = kernel_ring::enable(queues_, *reserve());
+  changed_ = queues_.sq.sqe_tail;
   if (failure.error == 0) return;
   if (wish_ == backend::io_uring || failure.is_fatal()) failure.raise(entries_);
   // Nothing was asked of it yet, so another can take its place.
