@@ -246,6 +246,7 @@ inline ring::ring(unsigned entries, backend option, loop_threads& threads, inter
     become_soft(wish.whose);
     return;
   }
+  description_.reserve(64);  // nothing may fail once the ring is there
   const char* flags = "";
   const bool few = interference_ != nullptr && interference_->few_completions();
   const unsigned answers = few ? entries_ : entries_ * 16;  // they come in bursts; overflowing is slow

@@ -182,10 +182,10 @@ class soft_waits {
     return errno;
   }
 
-  int epoll_;
-  bool precise_ = true;
   std::deque<record> records_;  // by descriptor
   std::vector<int> to_tell_;
+  int epoll_;  // after what needs memory
+  bool precise_ = true;
 };
 
 }  // namespace rondo::detail

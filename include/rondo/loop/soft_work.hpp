@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <exception>
+#include <new>
 #include <sys/eventfd.h>
 #include <system_error>
 #include <unistd.h>
@@ -94,6 +95,9 @@ class soft_work {
     begun_.push_back(s);
     try {
       threads_.pool().submit(s);
+    } catch (const std::bad_alloc&) {
+      leave(s);
+      return -ENOMEM;
     } catch (const std::exception&) {  // there is no thread, and there can be none
       leave(s);
       return -EAGAIN;
