@@ -1,39 +1,26 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Every allocation of a session fails once, one run each. Each run ends with std::bad_alloc where
-// its user can catch it, or succeeds, and leaves nothing behind.
+// Sessions of everything that has no library of its own, while memory runs out.
 
 #include <rondo/rondo.hpp>
 
 #include <array>
 #include <chrono>
 #include <cstddef>
-#include <exception>
 #include <functional>
-#include <new>
-#include <stdexcept>
 #include <string>
 #include <string_view>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/descriptors.hpp"
-#include "support/heap.hpp"
 #include "support/loop_test.hpp"
+#include "support/out_of_memory.hpp"
 
 using namespace rondo;
 using namespace rondo::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// What a session must have done when nothing failed.
-void expect(bool condition, const char* what) {
-  if (!condition) throw std::logic_error(what);
-}
 
 task<> echo(tcp_stream peer) {
   std::array<char, 256> room{};
@@ -126,53 +113,6 @@ task<> others() {
   event_loop::current().post([&o] { o.set_value(4); });
   const int four = co_await o.wait();
   expect(four == 4, "a post is run");
-}
-
-/// Runs it on a thread of its own, which keeps no frames yet. Gives how it ended: nothing for a
-/// value or std::bad_alloc.
-std::string run_session(const std::function<task<>()>& session) {
-  std::string wrong;
-  std::thread([&] {
-    try {
-      loop_options options;
-      options.on_unhandled = [](const unhandled_error&) {};
-      event_loop loop(std::move(options));
-      loop.run(session());
-    } catch (const std::bad_alloc&) {
-    } catch (const std::system_error& e) {  // the ring in user space answers as the kernel would
-      if (e.code() != std::errc::not_enough_memory) wrong = e.what();
-    } catch (const operation_canceled&) {
-      wrong = "operation_canceled";
-    } catch (const std::exception& e) {
-      wrong = e.what();
-    }
-  }).join();
-  return wrong;
-}
-
-void fail_each_allocation(const std::function<task<>()>& session) {
-  if (!rondo_test::heap_is_counted()) SKIP("needs an operator new that can be replaced");
-  std::string wrong = run_session(session);  // what is made once in a process is there now
-  REQUIRE(wrong.empty());
-  const auto descriptors = rondo_test::open_descriptors();
-  std::size_t n = 1;
-  for (bool failed = true; failed; ++n) {
-    std::size_t left = 0;
-    {
-      const std::function<task<>()> counted = session;
-      const auto at_first = rondo_test::live_blocks();
-      rondo::testing::fail_allocation(n + 1);  // not that of the thread's own start
-      wrong = run_session(counted);
-      failed = rondo::testing::allocation_failed();
-      rondo::testing::fail_allocation(0);
-      left = rondo_test::live_blocks() - at_first - (wrong.capacity() > 15 ? 1 : 0);
-    }
-    INFO("allocation " << n);
-    REQUIRE(wrong == "");
-    REQUIRE(left == 0);
-  }
-  CHECK(n > 3);
-  CHECK(rondo_test::open_descriptors() == descriptors);
 }
 
 }  // namespace
