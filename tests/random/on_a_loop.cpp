@@ -4,6 +4,7 @@
 // kernel, so the ends that were recorded are checked against each other, and nothing may be left.
 
 #include <rondo/rondo.hpp>
+#include <rondo/testing.hpp>
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -47,10 +48,11 @@ struct record {
 /// A tree, while it runs.
 class play {
  public:
-  play(const tree& t, event_loop& loop, int scratch)
+  play(const tree& t, event_loop& loop, file& scratch, bool faulty)
       : tree_(t),
         loop_(loop),
         scratch_(scratch),
+        faulty_(faulty),
         records_(static_cast<std::size_t>(t.size)),
         gates_(static_cast<std::size_t>(t.size)),
         performer_(*this),
@@ -114,9 +116,9 @@ class play {
     std::array<char, 16> read{};
     const mutable_buffer whole(read.data(), text.size());
     if (n.variant == 0) {
-      const std::int64_t place = n.id * 16;
-      co_await io::write(scratch_, text, place);
-      co_await io::read(scratch_, whole, place);
+      const auto place = static_cast<std::uint64_t>(n.id) * 16;
+      co_await scratch_.write_at(text, place);
+      co_await scratch_.read_exactly_at(whole, place);
     } else if (n.variant == 1) {
       sockets pair;
       tcp_stream a = tcp_stream::adopt(pair.a.release());
@@ -168,7 +170,7 @@ class play {
       if (step % 4 == 3) {
         co_await sleep_for(20us);
       } else {
-        co_await io::nop();
+        co_await as_result(io::nop());
       }
       if (step == 16 + static_cast<int>(tree_.seed % 16)) root_.cancel();
     }
@@ -199,7 +201,7 @@ class play {
         expect(r.starts != 0 && child.started_at > r.started_at, c, "started by its parent");
         expect(detached || child.ended_at < r.ended_at, c, "ends before its parent");
       }
-      const bool known = r.how_it_ended.number != unknown_error || r.is(how::value);
+      const bool known = faulty_ || r.how_it_ended.number != unknown_error || r.is(how::value);
       expect(known, n, "an error that nobody made");
       if (r.ends == 1) check_rule(n, r.how_it_ended);
     }
@@ -326,7 +328,8 @@ class play {
 
   const tree& tree_;
   event_loop& loop_;
-  int scratch_;
+  file& scratch_;
+  bool faulty_;  // operations fail, too
   std::vector<record> records_;
   std::vector<gate_ends> gates_;
   performer<play> performer_;
@@ -338,20 +341,24 @@ class play {
 
 }  // namespace
 
-TEST_CASE("a random tree of combinators over pipes, sockets, files and timers keeps to the rules") {
-  const seeds which(10, 1);
+namespace {
+
+/// Plays trees, each on a loop of its own.
+void play_trees(const seeds& which, const std::function<loop_options(std::uint64_t)>& faults_of) {
   const temporary_folder folder;
   const std::string path = folder / "scratch";
-  const descriptor scratch(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  file scratch = file::adopt(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   std::string wrong;
-  loop_options options;
-  options.on_unhandled = [&wrong](const unhandled_error& e) {
-    using enum unhandled_error::kind;
-    if (e.what != suppressed && e.what != spawned) wrong += e.message + "\n";
+  const auto run = [&](const tree& t) {
+    loop_options options = faults_of ? faults_of(t.seed) : loop_options();
+    options.on_unhandled = [&wrong](const unhandled_error& e) {
+      using enum unhandled_error::kind;
+      if (e.what != suppressed && e.what != spawned) wrong += e.message + "\n";
+    };
+    event_loop loop(std::move(options));
+    wrong += play(t, loop, scratch, faults_of != nullptr).run();
   };
-  event_loop loop(options);
-  const auto run = [&](const tree& t) { wrong += play(t, loop, scratch.native_handle()).run(); };
-  run(tree::make(which.first, leaves::kernel));  // what the loop keeps for good
+  run(tree::make(which.first, leaves::kernel));  // what a process keeps for good
   for (std::uint64_t seed = which.first; seed != which.first + which.count; ++seed) {
     const tree t = tree::make(seed, leaves::kernel);
     const running_tree named(t);
@@ -364,6 +371,35 @@ TEST_CASE("a random tree of combinators over pipes, sockets, files and timers ke
     WARN(describe(t) << wrong);
     REQUIRE(wrong.empty());
   }
+  CHECK(wrong.empty());
 }
+
+/// A fault of some kind for every few operations, all kinds over the seeds.
+loop_options faults_for(std::uint64_t seed) {
+  testing::faults f(seed);
+  f.short_transfers(seed % 3 == 0 ? 40 : 5).late_completions(seed % 5 == 0 ? 60 : 10);
+  f.full_queues(20).refused_calls(seed % 7 == 0 ? 40 : 5).errors(seed % 2 == 0 ? 3 : 0);
+  if (seed % 11 == 0) f.small_completion_queue();
+  loop_options few;
+  few.entries = seed % 4 == 0 ? 2 : 16;
+  return f.options(few);
+}
+
+}  // namespace
+
+ON_BOTH_RINGS(
+    "a random tree of combinators over pipes, sockets, files and timers keeps to the rules",
+    { play_trees(seeds(10, 1), nullptr); })
+
+// 100,000 in all, in parts that run side by side.
+#define PLAY_TREES_WITH_FAULTS(part)                                                         \
+  ON_BOTH_RINGS("a random tree keeps to the rules while faults are injected: part " #part, { \
+    play_trees(seeds(10, part * std::uint64_t{1'000'000'000} + 1), &faults_for);             \
+  })
+PLAY_TREES_WITH_FAULTS(1)
+PLAY_TREES_WITH_FAULTS(2)
+PLAY_TREES_WITH_FAULTS(3)
+PLAY_TREES_WITH_FAULTS(4)
+PLAY_TREES_WITH_FAULTS(5)
 
 }  // namespace rondo::test::random

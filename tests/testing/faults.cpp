@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -234,6 +235,31 @@ ON_BOTH_RINGS("faults: full queues, refused calls and overflowing completions ch
     few.entries = 8;
     CHECK(run(many(text), f.options(few)));
   }
+})
+
+ON_BOTH_RINGS("faults: a loop does not sleep over what came while it made room in its queue", {
+  // The poll for messages from other threads fails, so it is armed again and again, and each time
+  // the queue is full: of the read, which only the feeder ends.
+  const auto feed = [](int fd) -> task<> {
+    co_await as_result(io::nop());
+    if (::write(fd, "x", 1) != 1) std::abort();
+  };
+  const auto read = [](int fd) -> task<> {
+    std::array<char, 1> room{};
+    co_await as_result(io::read(fd, room));
+  };
+  const auto both = [&](pipe_ends& p) -> task<> {
+    for (int i = 0; i < 20; ++i) co_await when_all(feed(p.in()), read(p.out()));
+  };
+  loop_options one;
+  one.entries = 1;
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    pipe_ends p;
+    faults f(seed);
+    f.errors(30).refused_calls(50);
+    run(both(p), f.options(one));
+  }
+  SUCCEED();
 })
 
 TEST_CASE("faults: the same seed gives the same order of ready tasks") {

@@ -152,9 +152,8 @@ class engine : public loop_base, spawner {
   void look_outside(time_point limit) noexcept {
     send_cancels();
     inbox_.deliver(*this);
-    const bool idle = !has_ready();
-    if (idle) {
-      arm_wake();
+    if (!has_ready()) arm_wake();  // a full queue is handed over for that, and completions come
+    if (!has_ready()) {
       sleep(limit);
       inbox_.deliver(*this);
     } else if (ring_.has_unsubmitted() || ring_.kernel_has_work()) {
