@@ -14,6 +14,7 @@ import sys
 
 # The hand-written contender that a row is compared with: the first of these that ran it.
 LIMITS = ("raw", "hand_slots", "hand_pool", "hand")
+OWN_LIMITS = {"rondo_epoll": "epoll"}  # contenders that have another one
 OURS = "rondo"
 
 
@@ -44,10 +45,12 @@ def main():
             if contender == limit:
                 text += "   1 (the limit)"
             elif limit:
-                ratios = [ns / contenders[limit][number][0] for number, (ns, _) in rounds.items()
-                          if number in contenders[limit]]
+                own = OWN_LIMITS.get(contender, limit)
+                ratios = [ns / contenders[own][number][0] for number, (ns, _) in rounds.items()
+                          if number in contenders[own]]
                 ratio = statistics.median(ratios)
                 text += f"   {ratio:.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+                text += f" of {own}" if own != limit else ""
                 if contender == OURS:
                     compared += 1
                     if ratio > (options.gate or 1.15):

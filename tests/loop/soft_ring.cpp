@@ -405,6 +405,61 @@ TEST_CASE("a descriptor that was closed while it waited for nobody is not confus
   }
 }
 
+TEST_CASE("a number that epoll has reported about is checked, when it may be another descriptor's") {
+  for (const bool asleep : {true, false}) {
+    CAPTURE(asleep);
+    server s;
+    std::array<char, 8> bytes{};
+    int fds[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+    rondo::descriptor old_peer(fds[1]);
+    for (int i = 0; i < 3; ++i) {
+      s.recv(1, fds[0], bytes.data(), bytes.size());
+      CHECK(s.at_once().empty());
+      write_byte(old_peer.native_handle());
+      CHECK(s.one_later() == answer{1, 1, 0});
+    }
+    ::close(fds[0]);
+    int next[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, next) == 0);
+    REQUIRE(next[0] == fds[0]);
+    const rondo::descriptor mine(next[0]);
+    const rondo::descriptor peer(next[1]);
+    s.recv(2, mine.native_handle(), bytes.data(), bytes.size());
+    s.poll(3, mine.native_handle(), POLLIN);
+    CHECK(s.at_once().empty());
+    write_byte(peer.native_handle(), 'n');
+    std::vector<answer> answers;
+    for (int i = 0; i < 70 && answers.empty(); ++i) {
+      s.enter(asleep);
+      answers = s.take();
+    }
+    CHECK(answers == std::vector<answer>{{2, 1, 0}});
+    write_byte(peer.native_handle(), 'm');
+    CHECK(s.one_later() == answer{3, POLLIN, 0});
+  }
+}
+
+TEST_CASE("a limit is kept while beliefs are checked") {
+  server s;
+  sockets pair;
+  std::array<char, 8> bytes{};
+  for (const auto limit : {1ms, 2ms, 3ms, 30ms}) {
+    s.recv(1, pair.a.native_handle(), bytes.data(), bytes.size());
+    CHECK(s.at_once().empty());
+    write_byte(pair.b.native_handle());
+    CHECK(s.one_later() == answer{1, 1, 0});
+    s.recv(2, pair.a.native_handle(), bytes.data(), bytes.size());
+    const auto begun = std::chrono::steady_clock::now();
+    CHECK(s.enter(true, limit) < 2);
+    const auto passed = std::chrono::steady_clock::now() - begun;
+    CHECK(passed >= limit);
+    CHECK(passed < limit + 200ms);
+    s.cancel(3, 2);
+    CHECK(s.at_once().size() == 2);
+  }
+}
+
 TEST_CASE("a poll is not answered for a descriptor's earlier life") {
   server s;
   int fds[2];

@@ -45,6 +45,7 @@ class soft_ring {
   }
   soft_ring(const soft_ring&) = delete;
   soft_ring& operator=(const soft_ring&) = delete;
+  ~soft_ring() { drop_everything(); }
 
   /// As io_uring_enter: takes entries, and if `wait` says so sleeps until there is an answer, at most
   /// for `timeout` (relative; null: no limit). How many were taken, or a negative errno.
@@ -77,9 +78,18 @@ class soft_ring {
   int attempt(const io_uring_sqe& e, soft_progress& p, const soft::verb& v) noexcept;
   int receive_into_chosen(const io_uring_sqe& e, soft_progress& p) noexcept;
   bool go_on(soft_entry& s, const soft::verb& v) noexcept;
+  void answer(const io_uring_sqe& e, int result, std::uint32_t flags = 0) noexcept {
+    look_at_new(e, result);
+    queues_.post_last(e, result, flags);
+  }
   void end(soft_entry& s, int result, std::uint32_t flags = 0) noexcept {
+    look_at_new(s.ask, result);
     if (s.owns_fd) ::close(s.fd);
     queues_.answer(entries_, s, result, flags);
+  }
+  /// A new descriptor: whatever had its number before has gone.
+  void look_at_new(const io_uring_sqe& e, int result) noexcept {
+    if (makes_descriptor(e) && result >= 0) waits_.begin_again(result);
   }
   void end_canceled(soft_entry& s) noexcept {
     end(s, s.progress.done != 0 ? static_cast<int>(s.progress.done) : -ECANCELED);
@@ -100,10 +110,23 @@ class soft_ring {
   }
   void collect() noexcept;
 
+  void tell() noexcept {
+    waits_.tell([this](int, record& r, int error) noexcept { not_taken(r, error); });
+  }
+  static bool shorter(const __kernel_timespec& a, const __kernel_timespec* b) noexcept {
+    return b == nullptr || a.tv_sec < b->tv_sec ||
+           (a.tv_sec == b->tv_sec && a.tv_nsec < b->tv_nsec);
+  }
+  void drop_everything() noexcept;
   int watch(bool sleep, const __kernel_timespec* timeout) noexcept;
   void reported(int fd, std::uint32_t events) noexcept;
   void serve_queue(intrusive_list<soft_entry>& queue) noexcept;
   void not_taken(record& r, int error) noexcept;
+
+  [[nodiscard]] static bool makes_descriptor(const io_uring_sqe& e) noexcept {
+    return e.opcode == IORING_OP_OPENAT || e.opcode == IORING_OP_OPENAT2 ||
+           e.opcode == IORING_OP_ACCEPT || e.opcode == IORING_OP_SOCKET;
+  }
 
   /// Whether one entry has many answers.
   [[nodiscard]] static bool repeats(const io_uring_sqe& e) noexcept {
@@ -134,7 +157,7 @@ inline int soft_ring::enter(bool wait, const __kernel_timespec* timeout) noexcep
     ++taken;
   }
   collect();
-  waits_.tell([this](int, record& r, int error) noexcept { not_taken(r, error); });
+  tell();
   // Who waits is not forgotten over those who are always answered at once.
   constexpr unsigned at_least_every = 8;
   const bool answered = queues_.has_answers();
@@ -172,11 +195,9 @@ inline void soft_ring::serve(const io_uring_sqe& e) noexcept {
   if (v == nullptr) return refuse(e, "");
   const bool selects = (e.flags & IOSQE_BUFFER_SELECT) != 0;
   if (selects && e.opcode != IORING_OP_RECV) return refuse(e, "with a chosen buffer");
-  const bool makes_descriptor = e.opcode == IORING_OP_OPENAT || e.opcode == IORING_OP_OPENAT2 ||
-                                e.opcode == IORING_OP_ACCEPT || e.opcode == IORING_OP_SOCKET;
-  if (makes_descriptor && e.file_index != 0) return refuse(e, "into a fixed file");
+  if (makes_descriptor(e) && e.file_index != 0) return refuse(e, "into a fixed file");
 
-  if (v->at_once != nullptr) return queues_.post(e.user_data, v->at_once(e), 0);
+  if (v->at_once != nullptr) return answer(e, v->at_once(e));
   if (v->attempt != nullptr) return try_first(e, *v);
   if (soft_entry* const s = entries_.take(e, {})) return block(*s);
   queues_.post(e.user_data, -ENOMEM, 0);
@@ -196,9 +217,10 @@ inline void soft_ring::refuse(const io_uring_sqe& e, [[maybe_unused]] const char
 /// Tries, and waits if that finds nothing. Not before those who wait already; and not where the
 /// last receive has taken everything, which saves a system call for each message.
 inline void soft_ring::try_first(const io_uring_sqe& e, const soft::verb& v) noexcept {
+  if (e.opcode == IORING_OP_CONNECT) waits_.begin_again(e.fd);
   record* const r = waits_.find(e.fd);
   soft_progress p;
-  p.is_stream = r != nullptr && r->known;
+  p.is_stream = r != nullptr && r->told != 0;
   const bool behind = r != nullptr && v.uses_fd && !r->queue(v.waits).empty();
   const bool drained =
       r != nullptr && r->drained && e.opcode == IORING_OP_RECV && e.flags == 0 && e.len != 0 &&
@@ -207,18 +229,18 @@ inline void soft_ring::try_first(const io_uring_sqe& e, const soft::verb& v) noe
     const int result = attempt(e, p, v);
     if (result != soft::must_wait && result != soft::must_block) {
       if (p.came_short && r != nullptr) r->drained = true;
-      return queues_.post_last(e, result, p.flags);
+      return answer(e, result, p.flags);
     }
     soft_entry* const s = entries_.take(e, p);
     if (s == nullptr) {
-      return queues_.post_last(e, p.done != 0 ? static_cast<int>(p.done) : -ENOMEM, 0);
+      return answer(e, p.done != 0 ? static_cast<int>(p.done) : -ENOMEM);
     }
     if (result == soft::must_block) return block(*s);
     if (e.opcode == opcode::waitid) return wait_for_process(*s);
     return wait(*s, v.waits);
   }
   soft_entry* const s = entries_.take(e, p);
-  if (s == nullptr) return queues_.post_last(e, -ENOMEM, 0);
+  if (s == nullptr) return answer(e, -ENOMEM);
   if (behind || drained || !go_on(*s, v)) wait(*s, v.waits);
 }
 
@@ -271,6 +293,7 @@ inline bool soft_ring::go_on(soft_entry& s, const soft::verb& v) noexcept {
       end(s, result, s.progress.flags);
       return true;
     }
+    look_at_new(s.ask, result);
     queues_.post(s.ask.user_data, result, s.progress.flags | IORING_CQE_F_MORE);
   }
 }
@@ -280,7 +303,9 @@ inline void soft_ring::wait(soft_entry& s, soft::side side) noexcept {
   if (r == nullptr) return end(s, -ENOMEM);
   s.at = place::waiting;
   r->queue(side).push_back(s);
-  waits_.tell_later(s.fd, *r);
+  const bool none_left = repeats(s.ask) && !queues_.room();  // it has not looked as far as it might
+  if (none_left) return waits_.tell_later(s.fd, *r);
+  waits_.expect(s.fd, *r, side == soft::side::reading ? EPOLLIN : EPOLLOUT);
 }
 
 inline void soft_ring::poll(const io_uring_sqe& e) noexcept {
@@ -297,7 +322,8 @@ inline void soft_ring::poll(const io_uring_sqe& e) noexcept {
   if (r == nullptr) return end(*s, e.fd < 0 ? -EBADF : -ENOMEM);
   s->at = place::waiting;
   r->polling.push_back(*s);
-  waits_.tell_later(e.fd, *r);
+  if (many) return waits_.tell_later(e.fd, *r);  // and be told what is true already
+  waits_.expect(e.fd, *r, soft_waits::polled_events(*s));
 }
 
 /// The end of a process is awaited on a pidfd; other changes, and of several, on a thread.
@@ -334,7 +360,7 @@ inline void soft_ring::close_now(const io_uring_sqe& e, soft_entry* s) noexcept 
     r->reading.for_each(cancel_it);
     r->writing.for_each(cancel_it);
     r->polling.for_each(cancel_it);
-    waits_.forget(e.fd, *r);
+    waits_.forget(e.fd);
   }
   if (blocks && s == nullptr) s = entries_.take(e, {});
   if (blocks && s != nullptr) return block(*s);
@@ -443,13 +469,31 @@ inline void soft_ring::collect() noexcept {
 // ---- Readiness -----------------------------------------------------------------------------------
 
 inline int soft_ring::watch(bool sleep, const __kernel_timespec* timeout) noexcept {
-  constexpr __kernel_timespec now{};
-  constexpr __kernel_timespec soon{0, 10'000'000};
-  const bool insisting = work_.must_insist() && (timeout == nullptr || timeout->tv_sec != 0 ||
-                                                 timeout->tv_nsec > soon.tv_nsec);
   constexpr int most = 128;
   epoll_event reports[most];
-  const int count = waits_.wait(reports, most, !sleep ? &now : insisting ? &soon : timeout);
+  __kernel_timespec limit{};  // none at all
+  constexpr __kernel_timespec soon{0, 10'000'000};
+  if (sleep && work_.must_insist() && shorter(soon, timeout)) timeout = &soon;
+  if (sleep && timeout != nullptr) limit = *timeout;
+  const bool for_ever = sleep && timeout == nullptr;
+
+  int count = 0;
+  constexpr __kernel_timespec a_moment{0, 2'000'000};
+  if (sleep && waits_.believes() && shorter(a_moment, timeout)) {
+    count = waits_.wait(reports, most, &a_moment);
+    if (count == 0) {
+      waits_.check_beliefs();
+      tell();
+      if (limit.tv_nsec < a_moment.tv_nsec && !for_ever) {
+        --limit.tv_sec;
+        limit.tv_nsec += 1'000'000'000;
+      }
+      limit.tv_nsec -= a_moment.tv_nsec;
+      if (!queues_.has_answers()) count = waits_.wait(reports, most, for_ever ? nullptr : &limit);
+    }
+  } else {
+    count = waits_.wait(reports, most, for_ever ? nullptr : &limit);
+  }
   for (int i = 0; i < count; ++i) {
     if (reports[i].data.u64 != bell) {
       reported(static_cast<int>(reports[i].data.u64), reports[i].events);
@@ -463,12 +507,12 @@ inline int soft_ring::watch(bool sleep, const __kernel_timespec* timeout) noexce
 inline void soft_ring::reported(int fd, std::uint32_t events) noexcept {
   record* const r = waits_.find(fd);
   if (r == nullptr) return;
-  r->drained = false;
+  waits_.prove(*r);
   const bool broken = (events & (EPOLLERR | EPOLLHUP)) != 0;
   if (broken || (events & (EPOLLIN | EPOLLRDHUP)) != 0) serve_queue(r->reading);
   if (broken || (events & EPOLLOUT) != 0) serve_queue(r->writing);
   r->polling.for_each([this](soft_entry& s) noexcept {
-    pollfd p{s.fd, static_cast<short>(s.ask.poll32_events & 0xffffU), 0};
+    pollfd p{s.fd, static_cast<short>(soft_waits::polled_events(s)), 0};
     if (::poll(&p, 1, 0) <= 0) return;
     const int result = static_cast<unsigned short>(p.revents);
     if (!repeats(s.ask)) {
@@ -478,7 +522,7 @@ inline void soft_ring::reported(int fd, std::uint32_t events) noexcept {
       queues_.post(s.ask.user_data, result, IORING_CQE_F_MORE);
     }
   });
-  if (!r->nobody() && (!r->stays || !queues_.room())) waits_.tell_later(fd, *r);
+  if (!r->nobody() && !queues_.room()) waits_.tell_later(fd, *r);
 }
 
 inline void soft_ring::serve_queue(intrusive_list<soft_entry>& queue) noexcept {
@@ -503,6 +547,21 @@ inline void soft_ring::not_taken(record& r, int error) noexcept {
   r.reading.for_each(move_on);
   r.writing.for_each(move_on);
   r.polling.for_each(move_on);
+}
+
+/// The ring goes, and with it what nobody will be told about.
+inline void soft_ring::drop_everything() noexcept {
+  const auto drop = [](soft_entry& s) noexcept {
+    s.unlink();
+    if (s.owns_fd) ::close(s.fd);
+  };
+  waits_.for_each([&drop](record& r) noexcept {
+    r.reading.for_each(drop);
+    r.writing.for_each(drop);
+    r.polling.for_each(drop);
+  });
+  work_.for_each(drop);
+  closing_.for_each(drop);
 }
 
 }  // namespace rondo::detail

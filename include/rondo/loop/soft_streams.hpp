@@ -60,7 +60,7 @@ template <bool Writing>
 int transfer_when_ready(const io_uring_sqe& e, const soft_progress& p, const iovec* parts,
                         int count) noexcept {
   if (!p.is_stream && is_on_disk(e.fd)) return must_block;
-  if (!p.ready || !is_ready(e.fd, Writing ? POLLOUT : POLLIN)) return must_wait;
+  if (!is_ready(e.fd, Writing ? POLLOUT : POLLIN)) return must_wait;
   ssize_t n = 0;
   if constexpr (Writing) {
     const bool small = count == 1 && parts[0].iov_len <= PIPE_BUF;
@@ -138,7 +138,6 @@ inline int try_read(const io_uring_sqe& e, soft_progress& p) noexcept {
 template <typename Move>
 int until_enough(const io_uring_sqe& e, soft_progress& p, std::size_t size, Move move) noexcept {
   if ((e.ioprio & ~(IORING_RECVSEND_POLL_FIRST | opcode::report_usage)) != 0) return -EOPNOTSUPP;
-  if ((e.ioprio & IORING_RECVSEND_POLL_FIRST) != 0 && !p.ready) return must_wait;
   for (;;) {
     const ssize_t n = move(p.done);
     if (n < 0) {
@@ -204,8 +203,7 @@ inline int run_accept(const io_uring_sqe& e) noexcept {
   return answer(::accept4(e.fd, pointer<sockaddr>(e.addr), pointer<socklen_t>(e.addr2),
                           static_cast<int>(e.accept_flags)));
 }
-inline int try_accept(const io_uring_sqe& e, soft_progress& p) noexcept {
-  if ((e.ioprio & opcode::accept_poll_first) != 0 && !p.ready) return must_wait;
+inline int try_accept(const io_uring_sqe& e, soft_progress&) noexcept {
   const int flags = ::fcntl(e.fd, F_GETFL);
   const bool may_block = flags >= 0 && (flags & O_NONBLOCK) == 0 && accepts(e.fd);
   int result = -EAGAIN;

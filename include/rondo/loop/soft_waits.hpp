@@ -5,16 +5,21 @@
 // and one epoll for all of them.
 //
 // A record has two queues, for those that want to read and those that want to write, served in the
-// order in which they came; and those that only poll, each with events of its own.
+// order in which they came; and those that only poll, each with events of its own. Whoever waits has
+// tried before, so epoll needs to report changes only (EPOLLET), and to be told about a descriptor
+// once, not for each message: telling it is what costs.
 //
-// The program may close a descriptor with close(2), and the kernel may give out its number again,
-// without a word to us. So what epoll was told about a number is never believed to hold. It is told
-// again for every wait (EPOLLONESHOT: a report ends it, and one of a file long gone comes at most
-// once), and what it reports is only a reason to try. A number that epoll knows no more is added
-// (MOD, ENOENT, ADD), and one that it still knows under an older life is changed (ADD, EEXIST, MOD).
-// Reports are level-triggered: what was ready before the wait began is reported at once.
-//
-// A poll that stays armed (POLL_ADD multishot) makes its descriptor edge-triggered instead, for good.
+// But the program may close a descriptor with close(2), and the kernel may give out its number again,
+// without a word to us. What epoll was told about a number then holds no more. So:
+//   - what epoll reports is only a reason to try, or to ask poll(2); an old life's report does no
+//     harm
+//   - a number is believed to be known to epoll only if epoll has reported something about it, and
+//     the ring has neither closed it nor delivered it as a new descriptor since
+//   - who waits on that belief is checked before the loop sleeps for long, and after some turns at
+//     the latest: epoll is told again, and reports what was ready meanwhile. Nothing is lost, and a
+//     busy connection is not checked at all.
+// A number that epoll knows no more is added (MOD, ENOENT, ADD), and one that it still knows under
+// an older life is changed (ADD, EEXIST, MOD).
 
 #include <cerrno>
 #include <cstddef>
@@ -36,15 +41,16 @@ namespace rondo::detail {
 
 class soft_waits {
  public:
-  struct record {
+  struct record : list_hook {  // in the list of those that are believed
     intrusive_list<soft_entry> reading;
     intrusive_list<soft_entry> writing;
     intrusive_list<soft_entry> polling;
-    unsigned at_work = 0;    // threads of the pool that use the descriptor, or will
-    bool known = false;      // epoll was told about the number, and it was not closed through us
-    bool to_tell = false;    // it is in the list of those that epoll must be told about
-    bool drained = false;    // the last receive took all that was there
-    bool stays = false;      // the registration is edge-triggered and stays
+    std::uint32_t told = 0;      // what epoll was told to report about the number; 0: nothing
+    bool proven = false;         // and has reported since
+    bool to_tell = false;        // in the list of those that epoll is to be told about
+    bool drained = false;        // the last receive took all that was there
+    unsigned at_work = 0;        // threads of the pool that use the descriptor, or will
+    unsigned believed_since = 0;
 
     [[nodiscard]] bool nobody() const noexcept {
       return reading.empty() && writing.empty() && polling.empty();
@@ -65,9 +71,17 @@ class soft_waits {
   }
   soft_waits(const soft_waits&) = delete;
   soft_waits& operator=(const soft_waits&) = delete;
-  ~soft_waits() { ::close(epoll_); }
+  ~soft_waits() {
+    while (!believed_.empty()) believed_.pop_front();
+    ::close(epoll_);
+  }
 
   [[nodiscard]] int native_handle() const noexcept { return epoll_; }
+
+  /// What a POLL_ADD asks for; without EPOLLET and the like.
+  [[nodiscard]] static std::uint32_t polled_events(const soft_entry& s) noexcept {
+    return s.ask.poll32_events & 0xffffU;
+  }
 
   /// The record of a descriptor, if there is one.
   [[nodiscard]] record* find(int fd) noexcept {
@@ -93,7 +107,14 @@ class soft_waits {
     for (record& r : records_) f(r);
   }
 
-  /// Someone waits since epoll was told last.
+  /// Somebody has begun to wait for these events.
+  void expect(int fd, record& r, std::uint32_t events) noexcept {
+    if (!r.proven || (events & ~r.told) != 0) return tell_later(fd, r);
+    if (r.to_tell || r.linked()) return;
+    r.believed_since = turn_;
+    believed_.push_back(r);
+  }
+  /// epoll is to look again, and to report what is ready already.
   void tell_later(int fd, record& r) noexcept {
     if (r.to_tell) return;
     r.to_tell = true;
@@ -104,6 +125,10 @@ class soft_waits {
   /// EPERM for what needs no waiting (a regular file), EBADF for what is closed already.
   template <typename Failed>
   void tell(Failed failed) noexcept {
+    ++turn_;
+    while (!believed_.empty() && turn_ - believed_.front().believed_since > most_turns) {
+      check_oldest();
+    }
     while (!to_tell_.empty()) {
       const int fd = to_tell_.back();
       to_tell_.pop_back();
@@ -114,11 +139,33 @@ class soft_waits {
     }
   }
 
+  /// Whether somebody waits on a belief, and all those are to be told about again.
+  [[nodiscard]] bool believes() const noexcept { return !believed_.empty(); }
+  void check_beliefs() noexcept {
+    while (!believed_.empty()) check_oldest();
+  }
+
+  /// epoll has reported the descriptor.
+  void prove(record& r) noexcept {
+    r.proven = true;
+    r.drained = false;
+    if (r.linked()) r.unlink();
+  }
+  /// The number belongs to another descriptor from now on.
+  void begin_again(int fd) noexcept {
+    record* const r = find(fd);
+    if (r == nullptr) return;
+    r->proven = r->drained = false;
+    r->told = 0;
+    if (r->linked()) r->unlink();
+  }
   /// The descriptor is about to be closed.
-  void forget(int fd, record& r) noexcept {
+  void forget(int fd) noexcept {
     epoll_event unused{};
-    if (r.known) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, &unused);
-    r.known = r.drained = r.stays = false;
+    if (const record* const r = find(fd); r != nullptr && r->told != 0) {
+      ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, &unused);
+    }
+    begin_again(fd);
   }
 
   /// Watches a descriptor of the ring's own, edge-triggered. 0 or an errno.
@@ -151,23 +198,33 @@ class soft_waits {
     return static_cast<int>(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999'999) / 1'000'000);
   }
 
+  static constexpr unsigned most_turns = 64;
+
+  void check_oldest() noexcept {
+    record& r = believed_.pop_front();
+    r.proven = false;
+    if (!r.nobody()) tell_later(fd_of(r), r);
+  }
+  [[nodiscard]] static int fd_of(record& r) noexcept {
+    return !r.reading.empty()   ? r.reading.front().fd
+           : !r.writing.empty() ? r.writing.front().fd
+                                : r.polling.front().fd;
+  }
+
   static std::uint32_t events_for(record& r) noexcept {
-    std::uint32_t events = 0;
+    std::uint32_t events = EPOLLET;
     if (!r.reading.empty()) events |= EPOLLIN;
     if (!r.writing.empty()) events |= EPOLLOUT;
-    r.polling.for_each([&events, &r](soft_entry& s) noexcept {
-      events |= s.ask.poll32_events & 0xffffU;
-      if ((s.ask.len & IORING_POLL_ADD_MULTI) != 0) r.stays = true;
-    });
-    return events | static_cast<std::uint32_t>(r.stays ? EPOLLET : EPOLLONESHOT);
+    r.polling.for_each([&events](soft_entry& s) noexcept { events |= polled_events(s); });
+    return events;
   }
 
   int tell_about(int fd, record& r) noexcept {
     epoll_event e{events_for(r), {.u64 = static_cast<std::uint64_t>(fd)}};
-    int call = r.known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    int call = r.told != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
     for (int attempt = 0; attempt < 3; ++attempt) {
       if (::epoll_ctl(epoll_, call, fd, &e) == 0) {
-        r.known = true;
+        r.told = e.events;
         return 0;
       }
       if (errno == ENOENT) {
@@ -178,12 +235,15 @@ class soft_waits {
         break;
       }
     }
-    r.known = false;
-    return errno;
+    const int error = errno;
+    begin_again(fd);
+    return error;
   }
 
   std::deque<record> records_;  // by descriptor
   std::vector<int> to_tell_;
+  intrusive_list<record> believed_;
+  unsigned turn_ = 0;
   int epoll_;  // after what needs memory
   bool precise_ = true;
 };
