@@ -62,7 +62,7 @@ class promise_base {
     word_ = reinterpret_cast<std::uintptr_t>(&line);
     waiter_ = waiter;
   }
-  /// The coroutine whose promise this is; see line_of.
+  /// The coroutine whose promise this is; see loop_base::resume.
   [[nodiscard]] std::coroutine_handle<> coroutine() noexcept {
     return std::coroutine_handle<promise_base>::from_promise(*this);
   }
@@ -114,8 +114,10 @@ class promise_base {
 /// Every coroutine that waits in the ready queue is rondo's, and its promise begins where
 /// promise_base does: behind the two words that each frame begins with, because none is aligned
 /// further than they are.
-inline scope* line_of(std::coroutine_handle<> coroutine) noexcept {
-  return &std::coroutine_handle<promise_base>::from_address(coroutine.address()).promise().line();
+inline void loop_base::resume(std::coroutine_handle<> coroutine) noexcept {
+  using handle = std::coroutine_handle<promise_base>;
+  running_ = &handle::from_address(coroutine.address()).promise().line();
+  coroutine.resume();
 }
 
 /// The place for a result: a value or an exception, told apart by the bits of promise_base.

@@ -61,9 +61,6 @@ struct orphan : list_hook {
 };
 struct context_node;  // core/context.hpp
 
-/// The line of work that a coroutine of rondo's runs in.
-[[nodiscard]] inline scope* line_of(std::coroutine_handle<> coroutine) noexcept;  // core/promise.hpp
-
 /// The loop that this thread runs at the moment.
 RONDO_VISIBLE inline constinit thread_local loop_base* running_loop = nullptr;
 
@@ -237,10 +234,7 @@ class loop_base {
  private:
   friend scope;
 
-  void resume(std::coroutine_handle<> coroutine) noexcept {
-    running_ = line_of(coroutine);
-    coroutine.resume();
-  }
+  void resume(std::coroutine_handle<> coroutine) noexcept;  // core/promise.hpp
   bool find_orphan(scope& line, listener& told) noexcept;
 
   // Bytes. Processors of today predict about the last 30 to 50 returns; a call takes 48 bytes or
