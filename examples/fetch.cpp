@@ -12,7 +12,8 @@
 //     ./fetch [--timeout SECONDS] [--cacert FILE] [--verbose] URL...
 //
 // A URL that fails is one line on stderr, and the others go on; the exit status is 1 then. --cacert
-// names the certificate authorities to trust, --verbose shows header fields and what took how long.
+// names the certificate authorities to trust, --verbose shows header fields, what took how long,
+// and what the loop runs on.
 //
 // smoke:
 // prints: ^200 http://127.0.0.1:\d+/weather \(2\d\d ms\)$
@@ -111,6 +112,10 @@ void show(const http::response& answer) {
 
 rondo::task<int> fetch(http::session_options options, std::vector<std::string> urls) {
   const auto begin = std::chrono::steady_clock::now();
+  if (verbose) {
+    const std::string_view on = rondo::event_loop::current().backend_reason();
+    std::printf("on %.*s\n", static_cast<int>(on.size()), on.data());
+  }
   http::session session(std::move(options));
   int failed = 0;
   if (urls.empty()) {

@@ -165,6 +165,7 @@ task<> each_that_is_short(Visit visit) {
   co_await visit("close", [&] { return io::close(descriptor(::dup(fd))); });
   co_await visit("fsync", [&] { return io::fsync(fd); });
   co_await visit("fallocate", [&] { return io::fallocate(fd, 0, 0, 4096); });
+  co_await visit("ftruncate", [&] { return io::ftruncate(fd, 4096); });
   co_await visit("statx", [&] { return io::statx(AT_FDCWD, name); });
   co_await visit("file::size", [&] { return f.size(); });
   co_await visit("write_some", [&] { return f.write_some("x"); });

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // The same operations on both rings, with the same outcomes: {ready at once, ready later, canceled,
-// closed meanwhile, an error}. What one ring does is written down as text and compared with what the
-// other does.
+// closed meanwhile, an error}. What one ring does is written down as text and compared with what
+// the other does.
 
 #include <sys/mman.h>
 #include <sys/xattr.h>
 
+#include <cstring>
 #include <functional>
 #include <map>
 #include <memory>
@@ -58,6 +59,10 @@ task<std::string> ended(Op op) {
   }
 }
 
+std::string text_of(const std::array<char, 8>& bytes) {
+  return std::string(bytes.data(), ::strnlen(bytes.data(), bytes.size()));
+}
+
 /// Something that an operation waits for, and how it comes true.
 struct situation {
   virtual ~situation() = default;
@@ -68,7 +73,7 @@ struct situation {
   virtual std::string traces() { return ""; }
 };
 
-// ---- Pipes ---------------------------------------------------------------------------------------
+// ---- Pipes --------------------------------------------------------------------------------------
 
 struct reading : situation {
   pipe_ends pipe;
@@ -76,7 +81,7 @@ struct reading : situation {
   iovec parts[2] = {{bytes.data(), 3}, {bytes.data() + 3, 5}};
   void make_true() override { REQUIRE(::write(pipe.in(), "hello", 5) == 5); }
   rondo::descriptor& subject() override { return pipe.reader; }
-  std::string traces() override { return std::string(bytes.data()); }
+  std::string traces() override { return text_of(bytes); }
 };
 struct read_situation : reading {
   task<std::string> start() override { return ended(io::read(pipe.out(), bytes)); }
@@ -137,7 +142,7 @@ struct broken_pipe_situation : writing {
   std::string traces() override { return ""; }
 };
 
-// ---- Sockets -------------------------------------------------------------------------------------
+// ---- Sockets ------------------------------------------------------------------------------------
 
 struct receiving : situation {
   sockets pair;
@@ -153,7 +158,7 @@ struct receiving : situation {
   }
   void make_true() override { say("hello", 5); }
   rondo::descriptor& subject() override { return pair.a; }
-  std::string traces() override { return std::string(bytes.data()); }
+  std::string traces() override { return text_of(bytes); }
 };
 struct recv_situation : receiving {
   task<std::string> start() override { return ended(io::recv(pair.a.native_handle(), bytes)); }
@@ -341,7 +346,7 @@ task<> wait_for_it(outcomes& all) {
   }
 }
 
-// ---- What hardly ever waits, and errors ----------------------------------------------------------
+// ---- What hardly ever waits, and errors ---------------------------------------------------------
 
 /// Any entry, given by a function that fills it.
 struct entry_op {

@@ -80,6 +80,7 @@ ON_BOTH_RINGS("a loop that could not be made leaves nothing open", {
 TEST_CASE("without memory that may be locked a loop works, and one on io_uring says what to do") {
   // Whether there is room on io_uring depends on the kernel. It does not count what root locks.
   if (::getuid() != 0) SKIP("needs root, to become somebody else");
+  const on_ring here("automatic");
   const int status = in_child([]() -> int {
     const rlimit none{0, 0};
     if (::setrlimit(RLIMIT_MEMLOCK, &none) != 0 || ::setgroups(0, nullptr) != 0 ||

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Where io_uring is refused, loops run on epoll and say why; one that is asked for on io_uring cannot
-// be made, and the error says what to do.
+// Where io_uring is refused, loops run on epoll and say why; one that is asked for on io_uring
+// cannot be made, and the error says what to do.
 
 #include <cstdio>
 #include <cstdlib>
@@ -83,12 +83,15 @@ int main(int argc, char** argv) {
   expect(rondo::run(work()) == 42, "run works");
 
   const auto options = asking_for_io_uring();
-  expect_refusal("event_loop on io_uring", [&] { const rondo::event_loop loop(options); }, code, words);
-  expect_refusal("run on io_uring", [&] { rondo::run(noting(), options); }, code, words);
+  expect_refusal(
+      "event_loop on io_uring", [&] { const rondo::event_loop loop(options); }, code, words);
+  expect_refusal(
+      "run on io_uring", [&] { rondo::run(noting(), options); }, code, words);
   expect(rondo::run_main(nothing(), options) == 1, "run_main makes it an exit status");
   expect(never_ran, "nothing ran");
 
   ::setenv("RONDO_BACKEND", "io_uring", 1);
-  expect_refusal("RONDO_BACKEND=io_uring", [] { const rondo::event_loop loop; }, code, words);
+  expect_refusal(
+      "RONDO_BACKEND=io_uring", [] { const rondo::event_loop loop; }, code, words);
   return all_right ? 0 : 1;
 }

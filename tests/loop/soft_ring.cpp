@@ -371,6 +371,48 @@ TEST_CASE("a receive that took everything is followed by one that waits, and mis
   }
 }
 
+TEST_CASE("datagrams that came together are received one after the other, without waiting") {
+  server s;
+  int fds[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds) == 0);
+  const rondo::descriptor a(fds[0]);
+  const rondo::descriptor b(fds[1]);
+  std::array<char, 16> bytes{};
+  for (int round = 0; round < 3; ++round) {
+    s.recv(1, a.native_handle(), bytes.data(), bytes.size());
+    CHECK(s.at_once().empty());
+    for (int i = 0; i < 3; ++i) REQUIRE(::send(b.native_handle(), "datagram", 8, 0) == 8);
+    CHECK(s.one_later() == answer{1, 8, 0});
+    for (const std::uint64_t i : {2U, 3U}) {
+      s.recv(i, a.native_handle(), bytes.data(), bytes.size());
+      CHECK(s.at_once() == std::vector<answer>{{i, 8, 0}});
+    }
+  }
+}
+
+TEST_CASE("after a look at what has come, and at the end, a receive is answered at once") {
+  server s;
+  sockets pair;
+  std::array<char, 16> bytes{};
+  const auto receive = [&](std::uint64_t number, int flags) {
+    s.recv(number, pair.a.native_handle(), bytes.data(), bytes.size(), flags);
+    return s.at_once();
+  };
+  CHECK(receive(1, 0).empty());
+  write_byte(pair.b.native_handle());
+  CHECK(s.one_later() == answer{1, 1, 0});
+  CHECK(receive(2, 0).empty());
+  write_byte(pair.b.native_handle());
+  CHECK(s.one_later() == answer{2, 1, 0});
+  write_byte(pair.b.native_handle());
+  CHECK(receive(3, MSG_PEEK) == std::vector<answer>{{3, 1, 0}});
+  CHECK(receive(4, MSG_PEEK) == std::vector<answer>{{4, 1, 0}});
+  CHECK(receive(5, 0) == std::vector<answer>{{5, 1, 0}});
+  pair.b = rondo::descriptor();
+  CHECK(receive(6, 0) == std::vector<answer>{{6, 0, 0}});
+  CHECK(receive(7, 0) == std::vector<answer>{{7, 0, 0}});
+}
+
 // Numbers that are used again
 
 TEST_CASE("a descriptor that was closed while it waited for nobody is not confused with the next") {
@@ -396,7 +438,7 @@ TEST_CASE("a descriptor that was closed while it waited for nobody is not confus
     const rondo::descriptor peer(next[1]);
     s.recv(3, mine.native_handle(), bytes.data(), bytes.size());
     CHECK(s.at_once().empty());
-    if (kept_open_elsewhere) write_byte(old_peer.native_handle());  // a report about the life before
+    if (kept_open_elsewhere) write_byte(old_peer.native_handle());  // about the life before
     CHECK(s.at_once().empty());
     CHECK(s.at_once().empty());
     write_byte(peer.native_handle(), 'n');
@@ -405,7 +447,7 @@ TEST_CASE("a descriptor that was closed while it waited for nobody is not confus
   }
 }
 
-TEST_CASE("a number that epoll has reported about is checked, when it may be another descriptor's") {
+TEST_CASE("a number that epoll has reported about is checked, in case it is another descriptor's") {
   for (const bool asleep : {true, false}) {
     CAPTURE(asleep);
     server s;
@@ -935,9 +977,8 @@ TEST_CASE("a connect waits for room in the queue of a Unix socket, and is cancel
 
 TEST_CASE("a terminal is read when a line has come, and left as it was") {
   const rondo::descriptor master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
-  if (!master || ::grantpt(master.native_handle()) != 0 || ::unlockpt(master.native_handle()) != 0) {
-    SKIP("needs a pseudo-terminal");
-  }
+  const int fd = master.native_handle();
+  if (!master || ::grantpt(fd) != 0 || ::unlockpt(fd) != 0) SKIP("needs a pseudo-terminal");
   const rondo::descriptor terminal(
       ::open(::ptsname(master.native_handle()), O_RDWR | O_NOCTTY | O_CLOEXEC));
   if (!terminal) SKIP("needs a pseudo-terminal");

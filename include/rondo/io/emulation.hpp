@@ -20,8 +20,8 @@
 namespace rondo::io {
 
 /// A system call that an entry asks for. It runs on a thread of the loop's pool and may block; it
-/// gives the result or a negative errno, and does not throw. The buffers of what is asked stay alive
-/// meanwhile, and its descriptor is not closed by rondo.
+/// gives the result or a negative errno, and does not throw. The buffers of what is asked stay
+/// alive meanwhile, and its descriptor is not closed by rondo.
 using emulation = int (*)(const io_uring_sqe& entry);
 
 /// Also in place of what the library knows. Thread: any, before loops run.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// Which of the two rings serves a loop, and why. What loop_options say counts, else the environment:
+// Which of the two rings serves a loop, and why. What loop_options say counts, else the
+// environment:
 //
 //     RONDO_BACKEND=epoll ./program        # or io_uring, or automatic
 //

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// How the kernel's ring is set up: a ladder of flags, tried from the top, because the first rung that
-// a kernel accepts is also the fastest. One thread submits, completions are processed when that
-// thread asks for them instead of interrupting it, and a flag tells when there are some to ask for.
+// How the kernel's ring is set up: a ladder of flags, tried from the top, because the first rung
+// that a kernel accepts is also the fastest. One thread submits, completions are processed when
+// that thread asks for them instead of interrupting it, and a flag tells when there are some to ask
+// for.
 //
 // Nothing here throws: what fails is told, and the caller may take another ring.
 
@@ -61,8 +62,8 @@ class kernel_ring {
     return {error, "io_uring_setup"};
   }
 
-  /// Once, on the thread that will use the ring from then on. A ring is believed when it has carried
-  /// something: some profiles let it be set up and no more.
+  /// Once, on the thread that will use the ring from then on. A ring is believed when it has
+  /// carried something: some profiles let it be set up and no more.
   static ring_failure enable(io_uring& queues, io_uring_sqe& entry) noexcept {
     // By number: liburing 2.3 declares a function for this and does not export it.
     const int enabled = io_uring_register(static_cast<unsigned>(queues.ring_fd),

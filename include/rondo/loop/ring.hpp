@@ -8,9 +8,9 @@
 //   the kernel        io_uring (loop/kernel_ring.hpp)
 //   the soft ring     where io_uring is refused (loop/soft_ring.hpp)
 //
-// An opcode that is newer than the kernel goes to a soft ring of its own *beside* the kernel's, which
-// is made when it is needed first. Its completions are reaped with the others, and the kernel's ring
-// polls it, so that sleeping ends when it has some.
+// An opcode that is newer than the kernel goes to a soft ring of its own *beside* the kernel's,
+// which is made when it is needed first. Its completions are reaped with the others, and the
+// kernel's ring polls it, so that sleeping ends when it has some.
 
 #include <algorithm>
 #include <cerrno>
@@ -152,8 +152,8 @@ class ring {
                             : io_uring_unregister_buf_ring(&queues_, group);
   }
 
-  /// A descriptor that is readable when the soft ring has something to do; -1 for the kernel's ring,
-  /// whose own does not tell.
+  /// A descriptor that is readable when the soft ring has something to do; -1 for the kernel's
+  /// ring, whose own does not tell.
   [[nodiscard]] int pollable() const noexcept { return soft_ != nullptr ? soft_->pollable() : -1; }
 
   [[nodiscard]] backend which() const noexcept {

@@ -30,7 +30,7 @@ namespace rondo::detail {
 
 /// How far an entry has come, and what is known about its descriptor.
 struct soft_progress {
-  std::uint32_t done = 0;    // bytes that have been moved already (MSG_WAITALL, a read in two parts)
+  std::uint32_t done = 0;    // bytes that have gone already (MSG_WAITALL, a read in two parts)
   std::uint32_t flags = 0;   // for the completion
   bool ready = false;        // epoll has reported the descriptor since the last try
   bool is_stream = false;    // epoll knows the descriptor, so it is no regular file

@@ -51,9 +51,7 @@ class soft_queues {
   }
   soft_queues(const soft_queues&) = delete;
   soft_queues& operator=(const soft_queues&) = delete;
-  ~soft_queues() {
-    while (!answered_.empty()) answered_.pop_front();  // nobody asks any more
-  }
+  ~soft_queues() = default;
 
   /// The oldest entry that was not taken. Null when there is none, or no room for its answers.
   [[nodiscard]] const io_uring_sqe* next() const noexcept {
@@ -108,6 +106,11 @@ class soft_queues {
       entries.give_back(s);
     }
     if (answered_.empty()) sq_flags_ &= ~unsigned{IORING_SQ_CQ_OVERFLOW};
+  }
+
+  /// Nobody asks any more.
+  void drop_answers() noexcept {
+    while (!answered_.empty()) answered_.pop_front();
   }
 
   /// IORING_SQ_TASKRUN: only entering brings the answers that will come.

@@ -47,8 +47,8 @@ class soft_ring {
   soft_ring& operator=(const soft_ring&) = delete;
   ~soft_ring() { drop_everything(); }
 
-  /// As io_uring_enter: takes entries, and if `wait` says so sleeps until there is an answer, at most
-  /// for `timeout` (relative; null: no limit). How many were taken, or a negative errno.
+  /// As io_uring_enter: takes entries, and if `wait` says so sleeps until there is an answer, at
+  /// most for `timeout` (relative; null: no limit). How many were taken, or a negative errno.
   int enter(bool wait, const __kernel_timespec* timeout) noexcept;
 
   /// Readable when `enter` has something to do.
@@ -171,7 +171,7 @@ inline int soft_ring::enter(bool wait, const __kernel_timespec* timeout) noexcep
   return result;
 }
 
-// ---- Entries -------------------------------------------------------------------------------------
+// ---- Entries ------------------------------------------------------------------------------------
 
 inline void soft_ring::serve(const io_uring_sqe& e) noexcept {
   constexpr unsigned not_here = IOSQE_FIXED_FILE | IOSQE_IO_DRAIN | IOSQE_IO_LINK |
@@ -228,7 +228,7 @@ inline void soft_ring::try_first(const io_uring_sqe& e, const soft::verb& v) noe
   if (!behind && !drained && !repeats(e)) {
     const int result = attempt(e, p, v);
     if (result != soft::must_wait && result != soft::must_block) {
-      if (p.came_short && r != nullptr) r->drained = true;
+      if (p.came_short && r != nullptr) r->drained = r->is_stream && e.opcode == IORING_OP_RECV;
       return answer(e, result, p.flags);
     }
     soft_entry* const s = entries_.take(e, p);
@@ -284,9 +284,8 @@ inline bool soft_ring::go_on(soft_entry& s, const soft::verb& v) noexcept {
       block(s);
       return true;
     }
-    if (s.progress.came_short) {
-      if (record* const r = waits_.find(s.fd)) r->drained = true;
-    }
+    record* const r = s.progress.came_short ? waits_.find(s.fd) : nullptr;
+    if (r != nullptr) r->drained = r->is_stream && s.ask.opcode == IORING_OP_RECV;
     const bool more = many && (s.ask.opcode == IORING_OP_RECV ? result > 0 : result >= 0);
     if (!more) {
       if (s.linked()) s.unlink();
@@ -339,7 +338,7 @@ inline void soft_ring::wait_for_process(soft_entry& s) noexcept {
   wait(s, soft::side::reading);
 }
 
-// ---- Close ---------------------------------------------------------------------------------------
+// ---- Close --------------------------------------------------------------------------------------
 
 /// A thread that uses the descriptor would find another under its number: closing waits for it.
 inline void soft_ring::close(const io_uring_sqe& e) noexcept {
@@ -369,7 +368,7 @@ inline void soft_ring::close_now(const io_uring_sqe& e, soft_entry* s) noexcept 
   queues_.post(e.user_data, result, 0);
 }
 
-// ---- Cancellation --------------------------------------------------------------------------------
+// ---- Cancellation -------------------------------------------------------------------------------
 
 /// Answers as the kernel: 0 or how many; ENOENT when there is nothing; EALREADY when a thread is
 /// at it, which is told to give up, and then what it says counts.
@@ -390,7 +389,9 @@ inline int soft_ring::cancel(const io_uring_sqe& e) noexcept {
   };
 
   if (!any && !by_descriptor) {
-    const auto fresh = [](soft_entry& s) noexcept { return !s.interrupted && s.at != place::closing; };
+    const auto fresh = [](soft_entry& s) noexcept {
+      return !s.interrupted && s.at != place::closing;
+    };
     while (soft_entry* const s = entries_.find(e.addr, fresh)) {
       visit(*s);
       if (!all) break;
@@ -421,8 +422,8 @@ inline int soft_ring::cancel(soft_entry& s) noexcept {
     const soft::verb* const v = soft::verb_of(s.ask.opcode);
     record* const r = waits_.find(s.fd);
     const bool once_more = v != nullptr && v->attempt != nullptr && v->uses_fd &&
-                           s.ask.opcode != IORING_OP_CONNECT && !repeats(s.ask) && r != nullptr &&
-                           &r->queue(v->waits).front() == &s;
+                           !repeats(s.ask) && r != nullptr && &r->queue(v->waits).front() == &s;
+    s.progress.ready = true;
     const int result = once_more ? attempt(s.ask, s.progress, *v) : soft::must_wait;
     s.unlink();
     if (result != soft::must_wait && result != soft::must_block) {
@@ -446,7 +447,7 @@ inline int soft_ring::remove_poll(const io_uring_sqe& e) noexcept {
   return s != nullptr ? cancel(*s) : -ENOENT;
 }
 
-// ---- Threads -------------------------------------------------------------------------------------
+// ---- Threads ------------------------------------------------------------------------------------
 
 inline void soft_ring::collect() noexcept {
   const bool some = work_.collect([this](soft_entry& s) noexcept {
@@ -466,7 +467,7 @@ inline void soft_ring::collect() noexcept {
   });
 }
 
-// ---- Readiness -----------------------------------------------------------------------------------
+// ---- Readiness ----------------------------------------------------------------------------------
 
 inline int soft_ring::watch(bool sleep, const __kernel_timespec* timeout) noexcept {
   constexpr int most = 128;
@@ -507,7 +508,7 @@ inline int soft_ring::watch(bool sleep, const __kernel_timespec* timeout) noexce
 inline void soft_ring::reported(int fd, std::uint32_t events) noexcept {
   record* const r = waits_.find(fd);
   if (r == nullptr) return;
-  waits_.prove(*r);
+  waits_.prove(fd, *r);
   const bool broken = (events & (EPOLLERR | EPOLLHUP)) != 0;
   if (broken || (events & (EPOLLIN | EPOLLRDHUP)) != 0) serve_queue(r->reading);
   if (broken || (events & EPOLLOUT) != 0) serve_queue(r->writing);
@@ -562,6 +563,7 @@ inline void soft_ring::drop_everything() noexcept {
   });
   work_.for_each(drop);
   closing_.for_each(drop);
+  queues_.drop_answers();
 }
 
 }  // namespace rondo::detail

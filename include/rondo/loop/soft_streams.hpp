@@ -47,13 +47,20 @@ template <typename T>
   pollfd p{fd, events, 0};
   return ::poll(&p, 1, 0) > 0;
 }
-/// Whether the kernel takes the descriptor's waiting for disk accesses: then epoll does not know it.
+/// Whether the kernel takes the descriptor's waiting for disk accesses: then epoll does not know
+/// it.
 [[nodiscard]] inline bool is_on_disk(int fd) noexcept {
   struct stat status {};
   return ::fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
 }
 
-// ---- read, write ---------------------------------------------------------------------------------
+[[nodiscard]] inline bool is_stream_socket(int fd) noexcept {
+  int type = 0;
+  socklen_t length = sizeof type;
+  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
+}
+
+// ---- read, write --------------------------------------------------------------------------------
 
 /// For what does not know RWF_NOWAIT. A pipe that is writable has room for PIPE_BUF bytes.
 template <bool Writing>
@@ -100,8 +107,8 @@ inline int try_write(const io_uring_sqe& e, soft_progress& p) noexcept {
   const iovec part{pointer<void>(e.addr), e.len};
   return transfer<true>(e, p, &part, 1, static_cast<std::int64_t>(e.off));
 }
-/// From a file, the kernel's read comes up short only at its end, and RWF_NOWAIT's at the first page
-/// that is not in memory as well; so it goes on.
+/// From a file, the kernel's read comes up short only at its end, and RWF_NOWAIT's at the first
+/// page that is not in memory as well; so it goes on.
 inline int try_read(const io_uring_sqe& e, soft_progress& p) noexcept {
   const auto offset = static_cast<std::int64_t>(e.off);
   for (;;) {
@@ -117,7 +124,7 @@ inline int try_read(const io_uring_sqe& e, soft_progress& p) noexcept {
   }
 }
 
-// ---- recv, send ----------------------------------------------------------------------------------
+// ---- recv, send ---------------------------------------------------------------------------------
 
 /// Whether MSG_WAITALL means that the ring goes on after a part: on datagrams it does not.
 [[nodiscard]] inline bool goes_on(const io_uring_sqe& e, const soft_progress& p,
@@ -146,7 +153,7 @@ int until_enough(const io_uring_sqe& e, soft_progress& p, std::size_t size, Move
       return p.done != 0 ? static_cast<int>(p.done) : -errno;
     }
     p.done += static_cast<std::uint32_t>(n);
-    p.came_short = p.done < size;
+    p.came_short = n > 0 && p.done < size && (e.msg_flags & MSG_PEEK) == 0;
     if (n == 0 || !goes_on(e, p, size)) return static_cast<int>(p.done);
   }
 }
@@ -192,7 +199,7 @@ inline int try_sendmsg(const io_uring_sqe& e, soft_progress& p) noexcept {
   });
 }
 
-// ---- accept, connect, waitid ---------------------------------------------------------------------
+// ---- accept, connect, waitid --------------------------------------------------------------------
 
 [[nodiscard]] inline bool accepts(int fd) noexcept {
   int listening = 0;

@@ -5,12 +5,12 @@
 // and one epoll for all of them.
 //
 // A record has two queues, for those that want to read and those that want to write, served in the
-// order in which they came; and those that only poll, each with events of its own. Whoever waits has
-// tried before, so epoll needs to report changes only (EPOLLET), and to be told about a descriptor
-// once, not for each message: telling it is what costs.
+// order in which they came; and those that only poll, each with events of its own. Whoever waits
+// has tried before, so epoll needs to report changes only (EPOLLET), and to be told about a
+// descriptor once, not for each message: telling it is what costs.
 //
-// But the program may close a descriptor with close(2), and the kernel may give out its number again,
-// without a word to us. What epoll was told about a number then holds no more. So:
+// But the program may close a descriptor with close(2), and the kernel may give out its number
+// again, without a word to us. What epoll was told about a number then holds no more. So:
 //   - what epoll reports is only a reason to try, or to ask poll(2); an old life's report does no
 //     harm
 //   - a number is believed to be known to epoll only if epoll has reported something about it, and
@@ -49,6 +49,7 @@ class soft_waits {
     bool proven = false;         // and has reported since
     bool to_tell = false;        // in the list of those that epoll is to be told about
     bool drained = false;        // the last receive took all that was there
+    bool is_stream = false;      // a stream socket: what comes short has come to an end
     unsigned at_work = 0;        // threads of the pool that use the descriptor, or will
     unsigned believed_since = 0;
 
@@ -121,8 +122,8 @@ class soft_waits {
     to_tell_.push_back(fd);
   }
 
-  /// Tells epoll about all that is new. Calls `failed(fd, record, error)` where it does not take it:
-  /// EPERM for what needs no waiting (a regular file), EBADF for what is closed already.
+  /// Tells epoll about all that is new. Calls `failed(fd, record, error)` where it does not take
+  /// it: EPERM for what needs no waiting (a regular file), EBADF for what is closed already.
   template <typename Failed>
   void tell(Failed failed) noexcept {
     ++turn_;
@@ -146,7 +147,8 @@ class soft_waits {
   }
 
   /// epoll has reported the descriptor.
-  void prove(record& r) noexcept {
+  void prove(int fd, record& r) noexcept {
+    if (!r.proven) r.is_stream = soft::is_stream_socket(fd);
     r.proven = true;
     r.drained = false;
     if (r.linked()) r.unlink();
@@ -155,7 +157,7 @@ class soft_waits {
   void begin_again(int fd) noexcept {
     record* const r = find(fd);
     if (r == nullptr) return;
-    r->proven = r->drained = false;
+    r->proven = r->drained = r->is_stream = false;
     r->told = 0;
     if (r->linked()) r->unlink();
   }

@@ -3,13 +3,13 @@
 //
 // Entries of the soft ring that a thread of the pool carries out, because the call may block.
 //
-// A thread owns nothing and touches nothing of the ring: it runs the system call with what is in the
-// entry, puts the entry on a lock-free list, and rings the bell, an eventfd that the ring's epoll
-// watches, if the list was empty.
+// A thread owns nothing and touches nothing of the ring: it runs the system call with what is in
+// the entry, puts the entry on a lock-free list, and rings the bell, an eventfd that the ring's
+// epoll watches, if the list was empty.
 //
 // The kernel holds the file of what is in flight. A thread has only the number of a descriptor, so
-// each record (loop/soft_waits.hpp) counts the threads that use its descriptor, or will, and closing
-// waits for them.
+// each record (loop/soft_waits.hpp) counts the threads that use its descriptor, or will, and
+// closing waits for them.
 
 #include <atomic>
 #include <cerrno>

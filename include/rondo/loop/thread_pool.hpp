@@ -57,8 +57,8 @@ class thread_pool {
   }
 
   /// Tells a job that runs to give up: a signal ends the system call that its thread waits in, with
-  /// EINTR. It may come before the call has begun and be lost, so it is sent until the job ends. The
-  /// signal is SIGURG, which does nothing unless somebody handles it.
+  /// EINTR. It may come before the call has begun and be lost, so it is sent until the job ends.
+  /// The signal is SIGURG, which does nothing unless somebody handles it.
   void interrupt(job& j) noexcept {
     static const bool prepared = handle_interrupts();
     const std::lock_guard lock(mutex_);

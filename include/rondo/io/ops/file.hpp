@@ -277,8 +277,8 @@ inline auto fallocate(int fd, int mode, std::int64_t offset, std::int64_t length
   return operation(detail::fallocate_op{fd, mode, offset, length});
 }
 
-/// ftruncate(2): cuts the file off, or fills it up with zeros. An operation of the kernel since Linux
-/// 6.9; before, a thread does it.
+/// ftruncate(2): cuts the file off, or fills it up with zeros. An operation of the kernel since
+/// Linux 6.9; before, a thread does it.
 inline auto ftruncate(int fd, std::int64_t length) {
   return operation(detail::ftruncate_op{fd, length});
 }
