@@ -7,7 +7,8 @@
 //       co_await rondo::io::nop();
 //     }
 //
-// The body is a coroutine, run by rondo::run.
+// The body is a coroutine, run by rondo::run. VIRTUAL_TEST is the same with virtual time: waiting
+// takes none, and `now()` is exact.
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -32,8 +33,16 @@
   static rondo::task<> body();                   \
   TEST_CASE(__VA_ARGS__) { rondo::run(body()); } \
   static rondo::task<> body()
+#define VIRTUAL_TEST(...) RONDO_VIRTUAL_TEST(RONDO_LOOP_JOIN(virtual_test_, __LINE__), __VA_ARGS__)
+#define RONDO_VIRTUAL_TEST(body, ...)                                                    \
+  static rondo::task<> body();                                                           \
+  TEST_CASE(__VA_ARGS__) { rondo::run(body(), rondo::loop_options::virtual_time()); }    \
+  static rondo::task<> body()
 
 namespace rondo::test {
+
+/// The time of the turn on the running loop.
+inline time_point now() { return event_loop::current().now(); }
 
 /// How something ended, as a code: no error for a value, errc::canceled for a cancellation.
 template <typename A>

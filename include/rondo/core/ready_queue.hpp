@@ -49,6 +49,7 @@ struct ready_node {
 };
 
 class loop_base;
+class roll_call;  // core/roll_call.hpp
 class scope;
 
 /// Something that has children and was dropped while they run; see compose/as_completed.hpp.
@@ -73,6 +74,13 @@ class running_code {
  private:
   static constexpr std::uintptr_t line_bit = 1;
   std::uintptr_t word_ = 0;
+};
+
+/// What tasks wait for that neither the kernel nor a timer will bring, in numbers. Counted on the
+/// loop's thread; virtual time asks for it (loop/loop_clock.hpp).
+struct waits_outside {
+  std::size_t certain = 0;   // for what ends by itself: a call on a thread, a foreign awaitable
+  std::size_t possible = 0;  // for what another thread may bring
 };
 
 /// The loop that this thread runs at the moment.
@@ -187,6 +195,10 @@ class loop_base {
   }
   void orphan_ended(orphan& o) noexcept;
 
+  [[nodiscard]] waits_outside& outside() noexcept { return outside_; }
+  /// Null unless somebody asks.
+  [[nodiscard]] roll_call* roll_call_held() const noexcept { return roll_call_; }
+
   /// Reports an error that nobody awaits.
   void report(unhandled_error&& error) noexcept {
     if (report_ != nullptr) report_(*this, std::move(error));
@@ -220,6 +232,7 @@ class loop_base {
 
  private:
   friend scope;
+  friend roll_call;
 
   bool find_orphan(scope& line, listener& told) noexcept;
 
@@ -234,6 +247,8 @@ class loop_base {
   std::uintptr_t deepest_ = 0;
   unsigned share_ = 0;  // how many run_ready may still tell
   unsigned ready_at_once_ = 0;
+  waits_outside outside_;
+  roll_call* roll_call_ = nullptr;
   report_function report_;    // null: errors that nobody awaits are forgotten
   deliver_function deliver_;  // null: a loop of one thread
 };
