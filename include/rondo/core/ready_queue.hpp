@@ -94,7 +94,12 @@ class loop_base {
   /// Tells the node's waiter in the next turn, never from inside this call.
   void push(ready_node& node) noexcept {
     node.next = nullptr;
-    (head_ != nullptr ? tail_->next : head_) = &node;
+    if (head_ != nullptr) {
+      tail_->next = &node;
+    } else {
+      head_ = &node;
+      rouse();
+    }
     tail_ = &node;
   }
 
@@ -195,6 +200,12 @@ class loop_base {
   }
   void orphan_ended(orphan& o) noexcept;
 
+  /// There is something to do: tells whoever drives the loop, if that is somebody else and they
+  /// wait.
+  void rouse() noexcept {
+    if (on_rouse_ != nullptr) [[unlikely]] std::exchange(on_rouse_, nullptr)(*this);
+  }
+
   [[nodiscard]] waits_outside& outside() noexcept { return outside_; }
   /// Null unless somebody asks.
   [[nodiscard]] roll_call* roll_call_held() const noexcept { return roll_call_; }
@@ -207,6 +218,7 @@ class loop_base {
  protected:
   using report_function = void (*)(loop_base&, unhandled_error&&) noexcept;
   using deliver_function = void (*)(loop_base&, ready_node&) noexcept;
+  using rouse_function = void (*)(loop_base&) noexcept;
 
   explicit loop_base(report_function on_report = nullptr,
                      deliver_function on_delivery = nullptr) noexcept
@@ -224,6 +236,10 @@ class loop_base {
     running_ = before;
   }
 
+  /// Between the turns of a loop that somebody else drives: what `rouse` is to call, once. Null
+  /// takes that back.
+  void rouse_with(rouse_function f) noexcept { on_rouse_ = f; }
+
   /// Measures the stack from here: called by whoever is about to drive the loop.
   void measure_stack() noexcept {
     const std::uintptr_t here = stack_pointer();
@@ -240,6 +256,7 @@ class loop_base {
 
   ready_node* head_ = nullptr;
   ready_node* tail_ = nullptr;  // the last one, while there is a first one
+  rouse_function on_rouse_ = nullptr;
   std::coroutine_handle<> bounced_;
   running_code running_;
   intrusive_list<orphan> orphans_;

@@ -17,12 +17,14 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <poll.h>
 
 #include <rondo/core/ready_queue.hpp>
 #include <rondo/core/scope.hpp>
 #include <rondo/core/spawned.hpp>
 #include <rondo/detail/intrusive_list.hpp>
+#include <rondo/loop/embedding.hpp>
 #include <rondo/loop/inbox.hpp>
 #include <rondo/loop/loop_clock.hpp>
 #include <rondo/loop/ring.hpp>
@@ -52,6 +54,7 @@ class engine : public loop_base, spawner {
   void cancel(in_flight& op) noexcept {
     op.unlink();
     to_cancel_.push_back(op);
+    rouse();
   }
 
   [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
@@ -114,6 +117,37 @@ class engine : public loop_base, spawner {
     ending_.for_each([this](in_flight& op) { cancel(op); });
   }
 
+  /// Makes the descriptor of a loop that somebody else drives. Throws: std::system_error.
+  int embed(bool at_rest) {
+    if (!embedding_) {
+      embedding_.emplace();
+      if (at_rest) rest();
+    }
+    return embedding_->native_handle();
+  }
+  /// Somebody else waits from here on, until the next turn.
+  void rest() noexcept {
+    if (!embedding_) [[likely]] return;
+    send_cancels();
+    if (ring_.has_unsubmitted()) check(ring_.enter(false, nullptr));
+    const bool deaf = ring_.notify(embedding_->notices()) != 0;  // for want of memory
+    inbox_.sleeps_on(embedding_->notices());
+    embedding_->hush();  // what comes later than this is seen below, or is a new notice
+    const bool busy = !inbox_.fall_asleep() || has_ready() || !to_cancel_.empty() || deaf ||
+                      ring_.has_unsubmitted() || ring_.has_completions() ||
+                      ring_.kernel_has_work();
+    embedding_->alarm(busy ? at_once : next_alarm());
+    rouse_with([](loop_base& self) noexcept {
+      static_cast<engine&>(self).embedding_->alarm(at_once);
+    });
+  }
+  void end_rest() noexcept {
+    if (!embedding_) [[likely]] return;
+    rouse_with(nullptr);
+    inbox_.sleeps_on(inbox_.native_handle());
+    inbox_.wake_up();
+  }
+
   inbox inbox_;
   std::uint64_t turns_ = 0;
   ring ring_;
@@ -125,7 +159,7 @@ class engine : public loop_base, spawner {
 
   static constexpr unsigned resumptions_a_turn = 64;
   static constexpr time_point unknown = time_point::min();
-  static constexpr time_point at_once{};
+  static constexpr time_point at_once = embedding::at_once;
 
   void look_outside(time_point limit) noexcept {
     send_cancels();
@@ -255,6 +289,7 @@ class engine : public loop_base, spawner {
   spawner::tasks owned_;
   spawner::tasks unclaimed_;  // they have failed, and nobody has asked yet
   wake_poll wake_poll_;
+  std::optional<embedding> embedding_;
   loop_clock clock_;
   mutable time_point turn_time_ = unknown;
   std::chrono::nanoseconds slack_;

@@ -57,6 +57,16 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   /// not waited for then: if nothing else is, time jumps to it, also with a timeout of zero.
   bool run_once(std::chrono::nanoseconds timeout = std::chrono::nanoseconds(0));
 
+  /// A descriptor for those who have a loop of their own: readable (poll, select, epoll) when
+  /// run_once has something to do, be it a completion, a timer, a post, or what was spawned or
+  /// canceled since the last turn. It is the loop's, and lives as long.
+  /// Binds the loop to this thread, as running it does. Throws: std::system_error when there is no
+  /// descriptor left; std::logic_error when the loop belongs to another thread.
+  [[nodiscard]] int native_handle() {
+    bind_here();
+    return embed(detail::running_loop != this);
+  }
+
   // spawn(task), spawn(callable, arguments...), and both with spawn_options: see core/spawned.hpp.
   // The loop owns what was spawned; see loop/spawn.hpp.
 
@@ -134,6 +144,7 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   task<> fulfill(detail::answer<T> promised, task<T> t, std::stop_token token,
                  std::shared_ptr<join_handle<>> self);
 
+  void bind_here();
   void end_deadlock(detail::scope& root, detail::deadlock& it) noexcept;
   void report_stuck(std::string_view also) noexcept;
   void finish() noexcept;
@@ -173,24 +184,31 @@ class event_loop::running_here {
     if (detail::running_loop != nullptr) {
       throw std::logic_error("rondo: this thread runs a loop already; use co_await, or spawn");
     }
-    if (loop.thread_ == std::thread::id()) {
-      loop.bind();
-      loop.thread_ = std::this_thread::get_id();
-    } else if (loop.thread_ != std::this_thread::get_id()) {
-      throw std::logic_error(
-          "rondo: this loop belongs to the thread that ran it first; use post or submit from "
-          "others");
-    }
+    loop.bind_here();
     loop.measure_stack();
+    loop.end_rest();
     detail::running_loop = &loop;
   }
   running_here(const running_here&) = delete;
   running_here& operator=(const running_here&) = delete;
-  ~running_here() { detail::running_loop = nullptr; }
+  ~running_here() {
+    static_cast<event_loop*>(std::exchange(detail::running_loop, nullptr))->rest();
+  }
 
  private:
   detail::sigpipe_guard sigpipe_;
 };
+
+inline void event_loop::bind_here() {
+  if (thread_ == std::thread::id()) {
+    bind();
+    thread_ = std::this_thread::get_id();
+  } else if (thread_ != std::this_thread::get_id()) {
+    throw std::logic_error(
+        "rondo: this loop belongs to the thread that ran it first; use post or submit from "
+        "others");
+  }
+}
 
 /// The line of work that `run` waits for.
 template <typename A>

@@ -79,6 +79,11 @@ class ring {
     return io_uring_submit_and_wait_timeout(&queues_, &first, 1, timeout, nullptr);
   }
 
+  /// From now on there is a write to this eventfd when completions have come; to be called again
+  /// after each enter. Gives 0 or a negative errno.
+  int notify(int eventfd) noexcept;
+  [[nodiscard]] bool has_completions() const noexcept { return io_uring_cq_ready(&queues_) != 0; }
+
   /// Tells each owner about its completions. Gives how many there were.
   unsigned reap() noexcept {
     io_uring_cqe* cqe = nullptr;
@@ -102,6 +107,7 @@ class ring {
   io_uring queues_{};
   std::string description_;
   std::uint64_t calls_ = 0;
+  std::uint64_t notified_after_ = ~std::uint64_t{0};  // so many calls
   pid_t owner_ = ::getpid();
 };
 
@@ -196,6 +202,17 @@ inline void ring::bind() {
   const int result = submitted < 0 ? submitted : io_uring_peek_cqe(&queues_, &answer);
   if (result < 0) throw_no_ring(-result, "io_uring_enter", queues_.sq.ring_entries);
   io_uring_cqe_seen(&queues_, answer);
+}
+
+/// Why again: when the cause of a completion is itself a write to an eventfd, Linux puts its own
+/// write off, and some versions (6.18 is one) do so only once after each registration and never
+/// write again.
+inline int ring::notify(int eventfd) noexcept {
+  if (notified_after_ == calls_) return 0;
+  io_uring_unregister_eventfd(&queues_);
+  const int result = io_uring_register_eventfd(&queues_, eventfd);
+  if (result == 0) notified_after_ = calls_;
+  return result;
 }
 
 }  // namespace rondo::detail

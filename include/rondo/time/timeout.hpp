@@ -212,6 +212,7 @@ inline void timeout_scope::reschedule(time_point deadline) noexcept {
   if (armed()) {
     loop().timers().disarm(*this);
     arm(deadline);
+    loop().rouse();
   } else {
     limit_ = detail::time_limit(deadline);  // the body has not waited yet
     timer::deadline = deadline;
