@@ -9,7 +9,8 @@
 //
 // The body is a coroutine, run by rondo::run, once on each ring: this makes the tests
 // "a nop ... back (io_uring)" and "a nop ... back (epoll)". Where io_uring is refused, the first is
-// skipped. All loops that the body makes, also in other processes, use the same ring.
+// skipped. All loops that the body makes, also in other processes, use the same ring. VIRTUAL_TEST is
+// the same with virtual time: waiting takes none, and `now()` is exact.
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -34,6 +35,11 @@
 #define RONDO_LOOP_TEST(body, name)      \
   static rondo::task<> body();           \
   ON_BOTH_RINGS(name, rondo::run(body());) \
+  static rondo::task<> body()
+#define VIRTUAL_TEST(name) RONDO_VIRTUAL_TEST(RONDO_LOOP_JOIN(virtual_test_, __LINE__), name)
+#define RONDO_VIRTUAL_TEST(body, name)                                            \
+  static rondo::task<> body();                                                    \
+  ON_BOTH_RINGS(name, rondo::run(body(), rondo::loop_options::virtual_time());)   \
   static rondo::task<> body()
 
 /// Two tests of the same statements, one on each ring.
@@ -94,6 +100,9 @@ inline bool io_uring_works() {
 
 /// Whether the running loop is on epoll.
 inline bool on_epoll() { return event_loop::current().backend() == backend::epoll; }
+
+/// The time of the turn on the running loop.
+inline time_point now() { return event_loop::current().now(); }
 
 /// How something ended, as a code: no error for a value, errc::canceled for a cancellation.
 template <typename A>

@@ -79,7 +79,7 @@ task<> cleaning_up_slowly(bool& ended) {
 
 // The limit is not reached
 
-LOOP_TEST("what ends in time gives its value, and the timer is gone") {
+VIRTUAL_TEST("what ends in time gives its value, and the timer is gone") {
   const int n = co_await with_timeout(1h, giving(42));
   CHECK(n == 42);
   CHECK(armed() == 0);
@@ -115,20 +115,19 @@ LOOP_TEST("the longest limit of any clock unit is for ever") {
 
 // It is reached
 
-LOOP_TEST("what takes too long throws timeout_error, and has ended by then") {
+VIRTUAL_TEST("what takes too long throws timeout_error, and has ended by then") {
   bool ended = false;
-  const auto begin = steady_clock::now();
+  const auto begin = now();
   try {
     co_await with_timeout(5ms, cleaning_up_slowly(ended));
     FAIL("the limit was ignored");
   } catch (const rondo::timeout_error& e) {
     CHECK(e.code() == std::errc::timed_out);
-    CHECK(e.deadline() >= begin + 5ms);
-    CHECK(e.deadline() <= steady_clock::now());
+    CHECK(e.deadline() == begin + 5ms);
     CHECK_THAT(e.what(), Catch::Matchers::ContainsSubstring("timed out"));
   }
   CHECK(ended);
-  CHECK(steady_clock::now() - begin >= 5ms);
+  CHECK(now() == begin + 5ms);
   CHECK(armed() == 0);
 }
 
@@ -141,7 +140,7 @@ LOOP_TEST("a limit is measured from its await, not from the start of the turn") 
   CHECK(n == 1);
 }
 
-LOOP_TEST("plain operations, tasks and combinators are all limited") {
+VIRTUAL_TEST("plain operations, tasks and combinators are all limited") {
   pipe_ends pipe;
   char byte;
   const auto reading = [&] { return rondo::io::read(pipe.out(), rondo::mutable_buffer(&byte, 1)); };
@@ -159,7 +158,7 @@ LOOP_TEST("plain operations, tasks and combinators are all limited") {
   CHECK(armed() == 1);          // the spawned sleeper
 }
 
-LOOP_TEST("after a timeout the task goes on, and its operations work") {
+VIRTUAL_TEST("after a timeout the task goes on, and its operations work") {
   pipe_ends pipe;
   char byte = 0;
   const rondo::mutable_buffer space(&byte, 1);
@@ -172,13 +171,13 @@ LOOP_TEST("after a timeout the task goes on, and its operations work") {
   CHECK(byte == 'x');
 }
 
-LOOP_TEST("a value that comes in spite of the limit counts") {
+VIRTUAL_TEST("a value that comes in spite of the limit counts") {
   const int n = co_await with_timeout(1ms, stubborn(8));
   CHECK(n == 8);
   CHECK(armed() == 0);
 }
 
-LOOP_TEST("an error that comes in spite of the limit counts") {
+VIRTUAL_TEST("an error that comes in spite of the limit counts") {
   const std::string words = co_await words_of(with_timeout(1ms, cleaning_up_badly()));
   CHECK(words == "while cleaning up");
 }
@@ -216,15 +215,11 @@ LOOP_TEST("a limit of zero or less takes what ends without waiting, and nothing 
 
 // Both at once
 
-LOOP_TEST(
+VIRTUAL_TEST(
     "of a limit and a sleep that are due in the same turn, the sleep wins, since it has ended") {
-  for (int i = 0; i < 20; ++i) {
-    const auto then = steady_clock::now() + 1ms;
-    const std::error_code code = co_await code_of(
-        with_timeout(then - steady_clock::now() + 100us, rondo::sleep_until(then)));
-    CHECK(code == std::error_code());
-    CHECK(armed() == 0);
-  }
+  const std::error_code code = co_await code_of(with_timeout(1ms, sleep_for(1ms)));
+  CHECK(code == std::error_code());
+  CHECK(armed() == 0);
 }
 
 LOOP_TEST("a byte that comes as the limit passes is delivered or stays") {
@@ -264,18 +259,14 @@ LOOP_TEST("a cancellation from outside in the turn in which the limit passes win
   CHECK(code == rondo::errc::canceled);
 }
 
-LOOP_TEST("a cancellation from outside after the limit has passed wins, too") {
+VIRTUAL_TEST("a cancellation from outside after the limit has passed wins, too") {
   bool ended = false;
   auto limited = rondo::spawn(
       [](bool& flag) -> task<std::error_code> {
         co_return co_await code_of(with_timeout(1ms, cleaning_up_slowly(flag)));
       },
       std::ref(ended));
-  co_await rondo::yield();
-  const auto begin = steady_clock::now();
-  while (steady_clock::now() - begin < 3ms) {
-  }
-  co_await round_trip();  // it is being canceled by its limit, and needs more turns to end
+  co_await sleep_for(1ms);  // it is being canceled by its limit, and needs more turns to end
   CHECK_FALSE(ended);
   limited.cancel();
   const std::error_code code = co_await limited;
@@ -285,7 +276,7 @@ LOOP_TEST("a cancellation from outside after the limit has passed wins, too") {
 
 // Nested
 
-LOOP_TEST("the tighter of two limits counts, inside or outside") {
+VIRTUAL_TEST("the tighter of two limits counts, inside or outside") {
   const auto which = [](std::chrono::nanoseconds outer,
                         std::chrono::nanoseconds inner) -> task<int> {
     const auto inside = [](std::chrono::nanoseconds limit) -> task<> {
@@ -311,7 +302,7 @@ LOOP_TEST("the tighter of two limits counts, inside or outside") {
   CHECK(armed() == 0);
 }
 
-LOOP_TEST("limits around one another and around one operation leave no timer behind") {
+VIRTUAL_TEST("limits around one another and around one operation leave no timer behind") {
   const int n = co_await with_timeout(1h, with_timeout(2h, with_timeout(3h, giving(5))));
   CHECK(n == 5);
   const std::error_code code =
@@ -320,7 +311,7 @@ LOOP_TEST("limits around one another and around one operation leave no timer beh
   CHECK(armed() == 0);
 }
 
-LOOP_TEST("limits of the same length around one another throw one timeout_error") {
+VIRTUAL_TEST("limits of the same length around one another throw one timeout_error") {
   for (int i = 0; i < 10; ++i) {
     const std::error_code code =
         co_await code_of(with_timeout(200us, with_timeout(200us, with_timeout(200us, for_ever()))));
@@ -329,32 +320,27 @@ LOOP_TEST("limits of the same length around one another throw one timeout_error"
   }
 }
 
-LOOP_TEST("children of a combinator have limits of their own") {
+VIRTUAL_TEST("children of a combinator have limits of their own") {
   const auto limited = [](std::chrono::nanoseconds limit) -> task<bool> {
     const std::error_code code = co_await code_of(with_timeout(limit, sleep_for(20ms)));
     co_return code == std::errc::timed_out;
   };
-  const auto outcomes = co_await rondo::when_all(limited(1ms), limited(1h), limited(2ms));
+  const auto outcomes = co_await rondo::when_all(limited(1ms), limited(21ms), limited(2ms));
   CHECK(outcomes == std::tuple(true, false, true));
 }
 
-LOOP_TEST("when limits around one another pass in the same turn, one of them throws") {
-  // All are due when the loop next looks at the clock.
-  const auto due = steady_clock::now() + 5ms;
+VIRTUAL_TEST("when limits around one another pass in the same turn, one of them throws") {
+  const auto due = now() + 5ms;
   bool ended = false;
-  auto limited = rondo::spawn(code_of(
-      with_deadline(due, with_deadline(due - 1ms, with_deadline(due, cleaning_up_slowly(ended))))));
-  co_await rondo::yield();
-  while (steady_clock::now() < due) {
-  }
-  const std::error_code code = co_await limited;
+  const std::error_code code = co_await code_of(
+      with_deadline(due, with_deadline(due, with_deadline(due, cleaning_up_slowly(ended)))));
   CHECK(code == std::errc::timed_out);
   CHECK(ended);
   CHECK(armed() == 0);
 }
 
-LOOP_TEST("of limits that pass in the same turn the outer one is the one that is thrown") {
-  const auto due = steady_clock::now() + 5ms;
+VIRTUAL_TEST("of limits that pass in the same turn the outer one is the one that is thrown") {
+  const auto due = now() + 5ms;
   bool inner_threw = false;
   const auto inside = [&]() -> task<> {
     try {
@@ -364,25 +350,17 @@ LOOP_TEST("of limits that pass in the same turn the outer one is the one that is
       throw;
     }
   };
-  const auto outside = [&]() -> task<> { co_await with_deadline(due, inside()); };
-  auto limited = rondo::spawn(code_of(outside()));
-  co_await rondo::yield();
-  while (steady_clock::now() < due) {
-  }
-  const std::error_code code = co_await limited;
+  const std::error_code code = co_await code_of(with_deadline(due, inside()));
   CHECK(code == std::errc::timed_out);
   CHECK_FALSE(inner_threw);  // inside it was the outer limit's cancellation that went on
 }
 
-LOOP_TEST("a cancellation from outside wins against any number of limits that have passed") {
-  const auto due = steady_clock::now() + 5ms;
+VIRTUAL_TEST("a cancellation from outside wins against any number of limits that have passed") {
+  const auto due = now() + 5ms;
   bool ended = false;
   auto limited = rondo::spawn(
-      code_of(with_deadline(due, try_for(1ms, with_deadline(due, cleaning_up_slowly(ended))))));
-  co_await rondo::yield();
-  while (steady_clock::now() < due) {
-  }
-  co_await round_trip();  // the limits have passed, and the body is cleaning up
+      code_of(with_deadline(due, try_for(5ms, with_deadline(due, cleaning_up_slowly(ended))))));
+  co_await rondo::sleep_until(due);  // the limits have passed, and the body is cleaning up
   CHECK_FALSE(ended);
   limited.cancel();
   const std::error_code code = co_await limited;
@@ -392,7 +370,7 @@ LOOP_TEST("a cancellation from outside wins against any number of limits that ha
 
 // In combinators: what has ended is asked for its end after the others were canceled
 
-LOOP_TEST("a limit that ends a race, or a combinator, throws timeout_error out of it") {
+VIRTUAL_TEST("a limit that ends a race, or a combinator, throws timeout_error out of it") {
   const std::error_code any = co_await code_of(when_any(with_timeout(1ms, for_ever()), for_ever()));
   const std::error_code all = co_await code_of(when_all(for_ever(), with_timeout(1ms, for_ever())));
   CHECK(any == std::errc::timed_out);
@@ -403,7 +381,7 @@ LOOP_TEST("a limit that ends a race, or a combinator, throws timeout_error out o
   CHECK(armed() == 0);
 }
 
-LOOP_TEST("a limit that ends a range throws timeout_error out of it") {
+VIRTUAL_TEST("a limit that ends a range throws timeout_error out of it") {
   using limited = decltype(with_timeout(1ms, for_ever()));
   const auto both = [] {
     std::vector<limited> range;
@@ -420,8 +398,8 @@ LOOP_TEST("a limit that ends a range throws timeout_error out of it") {
 
 // with_deadline
 
-LOOP_TEST("with_deadline gives what ends before the deadline, and throws it otherwise") {
-  const auto then = steady_clock::now() + 5ms;
+VIRTUAL_TEST("with_deadline gives what ends before the deadline, and throws it otherwise") {
+  const auto then = now() + 5ms;
   const int n = co_await with_deadline(then + 1h, giving(3));
   CHECK(n == 3);
   try {
@@ -429,7 +407,7 @@ LOOP_TEST("with_deadline gives what ends before the deadline, and throws it othe
     FAIL("the deadline was ignored");
   } catch (const rondo::timeout_error& e) {
     CHECK(e.deadline() == then);
-    CHECK(steady_clock::now() >= then);
+    CHECK(now() == then);
   }
   CHECK(armed() == 0);
 }
@@ -448,15 +426,13 @@ LOOP_TEST("a deadline that has passed takes what ends without waiting, and nothi
 
 // A body that sees its limit
 
-LOOP_TEST("a body can look at its limit, and move it away") {
-  const auto begin = steady_clock::now();
+VIRTUAL_TEST("a body can look at its limit, and move it away") {
   const auto body = [](timeout_scope& limit, rondo::time_point start) -> task<int> {
     CHECK_FALSE(limit.expired());
-    CHECK(limit.deadline() >= start + 1h);
+    CHECK(limit.deadline() == start + 1h);
     co_await rondo::yield();
-    CHECK(limit.deadline() >= start + 1h);
-    CHECK(limit.deadline() <= steady_clock::now() + 1h);
-    const auto near = steady_clock::now() + 5ms;
+    CHECK(limit.deadline() == start + 1h);
+    const auto near = now() + 5ms;
     limit.reschedule(near);
     CHECK(limit.deadline() == near);
     const auto far = near + 1h;
@@ -466,20 +442,20 @@ LOOP_TEST("a body can look at its limit, and move it away") {
     CHECK_FALSE(limit.expired());
     co_return 6;
   };
-  const int n = co_await with_timeout(1h, body, begin);
+  const int n = co_await with_timeout(1h, body, now());
   CHECK(n == 6);
   CHECK(armed() == 0);
 }
 
-LOOP_TEST("a limit that is moved before the body waits is moved") {
+VIRTUAL_TEST("a limit that is moved before the body waits is moved") {
   const auto away = [](timeout_scope& limit) -> task<int> {
-    limit.reschedule(steady_clock::now() + 1h);
+    limit.reschedule(now() + 1h);
     co_await sleep_for(3ms);
     co_return 7;
   };
   const auto near = [](timeout_scope& limit) -> task<> {
-    limit.reschedule(steady_clock::now() + 1ms);
-    CHECK(limit.deadline() <= steady_clock::now() + 1ms);
+    limit.reschedule(now() + 1ms);
+    CHECK(limit.deadline() == now() + 1ms);
     co_await for_ever();
   };
   const int n = co_await with_timeout(1ms, away);
@@ -489,18 +465,18 @@ LOOP_TEST("a limit that is moved before the body waits is moved") {
   CHECK(armed() == 0);
 }
 
-LOOP_TEST("a limit that is moved nearer passes then, and says so to the body") {
+VIRTUAL_TEST("a limit that is moved nearer passes then, and says so to the body") {
   rondo::time_point moved;
   bool expired = false;
   const auto body = [&](timeout_scope& limit) -> task<> {
     co_await rondo::yield();
-    moved = steady_clock::now() + 2ms;
+    moved = now() + 2ms;
     limit.reschedule(moved);
     try {
       co_await for_ever();
     } catch (const rondo::operation_canceled&) {
       expired = limit.expired();
-      limit.reschedule(steady_clock::now() + 1h);  // too late
+      limit.reschedule(now() + 1h);  // too late
       throw;
     }
   };
@@ -514,10 +490,10 @@ LOOP_TEST("a limit that is moved nearer passes then, and says so to the body") {
   CHECK(armed() == 0);
 }
 
-LOOP_TEST("a limit that is moved into the past ends the body, before or after it has waited") {
+VIRTUAL_TEST("a limit that is moved into the past ends the body, before or after it has waited") {
   const auto body = [](timeout_scope& limit, bool waits) -> task<> {
     if (waits) co_await rondo::yield();
-    limit.reschedule(steady_clock::now() - 1h);
+    limit.reschedule(now() - 1h);
     co_await for_ever();
   };
   const std::error_code at_once = co_await code_of(with_timeout(1h, body, false));
@@ -525,6 +501,16 @@ LOOP_TEST("a limit that is moved into the past ends the body, before or after it
   CHECK(at_once == std::errc::timed_out);
   CHECK(later == std::errc::timed_out);
   CHECK(armed() == 0);
+}
+
+LOOP_TEST("a limit that is moved to the beginning of time ends the body, too") {
+  const auto body = [](timeout_scope& limit) -> task<> {
+    co_await rondo::yield();
+    limit.reschedule(rondo::time_point::min());
+    co_await for_ever();
+  };
+  const std::error_code code = co_await code_of(with_timeout(1h, body));
+  CHECK(code == std::errc::timed_out);
 }
 
 LOOP_TEST("a body that sees its limit of zero is ended where it first waits, or moves the limit") {
@@ -554,15 +540,15 @@ LOOP_TEST("a body that sees its limit of zero is ended where it first waits, or 
   CHECK(armed() == 1);  // the sleeper's
 }
 
-LOOP_TEST("with_deadline takes a body, too") {
-  const auto then = steady_clock::now() + 3ms;
+VIRTUAL_TEST("with_deadline takes a body, too") {
+  const auto then = now() + 3ms;
   const auto body = [](timeout_scope& limit, rondo::time_point expected) -> task<> {
     CHECK(limit.deadline() == expected);
     co_await for_ever();
   };
   const std::error_code code = co_await code_of(with_deadline(then, body, then));
   CHECK(code == std::errc::timed_out);
-  CHECK(steady_clock::now() >= then);
+  CHECK(now() == then);
 }
 
 LOOP_TEST("a body and its arguments are kept until it has ended") {
@@ -580,7 +566,7 @@ LOOP_TEST("a body and its arguments are kept until it has ended") {
   CHECK(owner.use_count() == 2);  // the named body's
 }
 
-LOOP_TEST("a body's own end, value, error or cancellation, is told as without a limit") {
+VIRTUAL_TEST("a body's own end, value, error or cancellation, is told as without a limit") {
   int there = 0;
   const auto refers = [](timeout_scope&, int& n) -> task<int&> { co_return n; };
   int& same = co_await with_timeout(1h, refers, std::ref(there));
@@ -601,7 +587,7 @@ LOOP_TEST("a body's own end, value, error or cancellation, is told as without a 
 
 // try_for
 
-LOOP_TEST("try_for gives an optional, empty when time was up, and a bool for void") {
+VIRTUAL_TEST("try_for gives an optional, empty when time was up, and a bool for void") {
   const std::optional<int> in_time = co_await try_for(1h, giving(3));
   const std::optional<int> late = co_await try_for(1ms, []() -> task<int> {
     co_await for_ever();
@@ -630,21 +616,21 @@ LOOP_TEST("try_for with no time takes what ends without waiting") {
   CHECK_FALSE(later.has_value());
 }
 
-LOOP_TEST("what comes in spite of the limit is what try_for gives") {
+VIRTUAL_TEST("what comes in spite of the limit is what try_for gives") {
   const std::optional<int> value = co_await try_for(1ms, stubborn(8));
   CHECK(value == 8);
   const std::string words = co_await words_of(try_for(1ms, cleaning_up_badly()));
   CHECK(words == "while cleaning up");
 }
 
-LOOP_TEST("try_for throws errors, timeouts inside it among them") {
+VIRTUAL_TEST("try_for throws errors, timeouts inside it among them") {
   const std::string words = co_await words_of(try_for(1h, failing()));
   CHECK(words == "its own error");
   const std::error_code inner = co_await code_of(try_for(1h, with_timeout(1ms, for_ever())));
   CHECK(inner == std::errc::timed_out);
 }
 
-LOOP_TEST("try_for does not hide a cancellation") {
+VIRTUAL_TEST("try_for does not hide a cancellation") {
   bool ended = false;
   bool went_on = false;
   const auto body = [](bool& cleaned, bool& after) -> task<> {
@@ -652,11 +638,7 @@ LOOP_TEST("try_for does not hide a cancellation") {
     after = true;
   };
   auto limited = rondo::spawn(code_of(body(ended, went_on)));
-  co_await rondo::yield();
-  const auto begin = steady_clock::now();
-  while (steady_clock::now() - begin < 3ms) {
-  }
-  co_await round_trip();
+  co_await sleep_for(1ms);
   CHECK_FALSE(ended);
   limited.cancel();
   const std::error_code code = co_await limited;
@@ -665,15 +647,15 @@ LOOP_TEST("try_for does not hide a cancellation") {
   CHECK_FALSE(went_on);
 }
 
-LOOP_TEST("a shield inside a limit is waited for, and what it gives counts") {
-  const auto begin = steady_clock::now();
+VIRTUAL_TEST("a shield inside a limit is waited for, and what it gives counts") {
+  const auto begin = now();
   const auto slow = [](rondo::time_point until) -> task<int> {
     co_await rondo::sleep_until(until);
     co_return 4;
   };
   const int n = co_await with_timeout(1ms, rondo::shield(slow(begin + 10ms)));
   CHECK(n == 4);
-  CHECK(steady_clock::now() >= begin + 10ms);
+  CHECK(now() == begin + 10ms);
 }
 
 // Cancellation, dropping
@@ -705,7 +687,7 @@ LOOP_TEST("a limit in a canceled scope ends as canceled, with whatever it surrou
   CHECK(empty == std::errc::timed_out);
 }
 
-LOOP_TEST("a limit that is made and dropped destroys what it surrounds, which never ran") {
+VIRTUAL_TEST("a limit that is made and dropped destroys what it surrounds, which never ran") {
   bool ran = false;
   auto argument = std::make_shared<int>(0);
   const auto body = [](bool& flag, std::shared_ptr<int>) -> task<> {

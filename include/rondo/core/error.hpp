@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -104,6 +105,13 @@ class RONDO_VISIBLE unexpected_eof : public std::system_error {
 
  private:
   std::size_t received_;
+};
+
+/// Thrown by a loop with virtual time when nothing can happen any more: nothing is in flight, no
+/// timer is armed, and the root waits. `what()` names the spawned tasks that wait as well.
+class RONDO_VISIBLE deadlock_error : public std::logic_error {
+ public:
+  using std::logic_error::logic_error;
 };
 
 /// Something that went wrong with nobody there to catch it.

@@ -54,10 +54,18 @@ struct foreign_result<void> {
 };
 
 template <typename T>
-class foreign_end : public ready_node, public foreign_result<T> {
+class foreign_end : listener, public ready_node, public foreign_result<T> {
  public:
+  foreign_end() noexcept : listener{&foreign_end::arrived} {
+    waiter = continuation(static_cast<listener&>(*this));
+  }
+
   /// By the starter, after it has resumed the coroutine: whether it must wait for the end.
-  [[nodiscard]] bool must_wait() noexcept { return phase_.exchange(left, acq_rel) != ended; }
+  [[nodiscard]] bool must_wait() noexcept {
+    if (phase_.exchange(left, acq_rel) == ended) return false;
+    ++loop_->outside().certain;
+    return true;
+  }
 
   /// By the coroutine, on any thread, as its last act: nothing of it is touched afterwards.
   void arrive() noexcept {
@@ -67,14 +75,23 @@ class foreign_end : public ready_node, public foreign_result<T> {
 
   void begin(loop_base& loop, continuation told) noexcept {
     loop_ = &loop;
-    waiter = told;
+    told_ = told;
   }
 
  private:
+  /// Back on the loop's thread.
+  static void arrived(listener& self) noexcept {
+    auto& end = static_cast<foreign_end&>(self);
+    --end.loop_->outside().certain;
+    end.waiter = end.told_;
+    end.loop_->complete(end);
+  }
+
   enum phase : unsigned char { running, left, ended };
   static constexpr auto acq_rel = std::memory_order_acq_rel;
 
   loop_base* loop_ = nullptr;
+  continuation told_;
   std::atomic<phase> phase_{running};
 };
 

@@ -52,6 +52,7 @@ struct ready_node {
 };
 
 class loop_base;
+class roll_call;  // core/roll_call.hpp
 class scope;
 
 /// Something that has children and was dropped while they run; see compose/as_completed.hpp.
@@ -60,6 +61,13 @@ struct orphan : list_hook {
   listener* told = nullptr;  // notified then
 };
 struct context_node;  // core/context.hpp
+
+/// What tasks wait for that neither the kernel nor a timer will bring, in numbers. Counted on the
+/// loop's thread; virtual time asks for it (loop/loop_clock.hpp).
+struct waits_outside {
+  std::size_t certain = 0;   // for what ends by itself: a call on a thread, a foreign awaitable
+  std::size_t possible = 0;  // for what another thread may bring
+};
 
 /// The loop that this thread runs at the moment.
 RONDO_VISIBLE inline constinit thread_local loop_base* running_loop = nullptr;
@@ -72,7 +80,12 @@ class loop_base {
   /// Tells the node's waiter in the next turn, never from inside this call.
   void push(ready_node& node) noexcept {
     node.next = nullptr;
-    (head_ != nullptr ? tail_->next : head_) = &node;
+    if (head_ != nullptr) {
+      tail_->next = &node;
+    } else {
+      head_ = &node;
+      rouse();
+    }
     tail_ = &node;
   }
 
@@ -210,6 +223,16 @@ class loop_base {
   }
   void orphan_ended(orphan& o) noexcept;
 
+  /// There is something to do: tells whoever drives the loop, if that is somebody else and they
+  /// wait.
+  void rouse() noexcept {
+    if (on_rouse_ != nullptr) [[unlikely]] std::exchange(on_rouse_, nullptr)(*this);
+  }
+
+  [[nodiscard]] waits_outside& outside() noexcept { return outside_; }
+  /// Null unless somebody asks.
+  [[nodiscard]] roll_call* roll_call_held() const noexcept { return roll_call_; }
+
   /// Reports an error that nobody awaits.
   void report(unhandled_error&& error) noexcept {
     if (report_ != nullptr) report_(*this, std::move(error));
@@ -218,11 +241,16 @@ class loop_base {
  protected:
   using report_function = void (*)(loop_base&, unhandled_error&&) noexcept;
   using deliver_function = void (*)(loop_base&, ready_node&) noexcept;
+  using rouse_function = void (*)(loop_base&) noexcept;
 
   explicit loop_base(report_function on_report = nullptr,
                      deliver_function on_delivery = nullptr) noexcept
       : report_(on_report), deliver_(on_delivery) {}
   ~loop_base() = default;
+
+  /// Between the turns of a loop that somebody else drives: what `rouse` is to call, once. Null
+  /// takes that back.
+  void rouse_with(rouse_function f) noexcept { on_rouse_ = f; }
 
   /// Measures the stack from here: called by whoever is about to drive the loop.
   void measure_stack() noexcept {
@@ -233,6 +261,7 @@ class loop_base {
 
  private:
   friend scope;
+  friend roll_call;
 
   void resume(std::coroutine_handle<> coroutine) noexcept;  // core/promise.hpp
   bool find_orphan(scope& line, listener& told) noexcept;
@@ -244,6 +273,7 @@ class loop_base {
 
   ready_node* head_ = nullptr;
   ready_node* tail_ = nullptr;  // the last one, while there is a first one
+  rouse_function on_rouse_ = nullptr;
   std::coroutine_handle<> bounced_;
   scope* running_ = nullptr;
   intrusive_list<orphan> orphans_;
@@ -253,6 +283,8 @@ class loop_base {
   std::uintptr_t deepest_ = 0;
   unsigned share_ = 0;  // how many run_ready may still tell
   unsigned ready_at_once_ = 0;
+  waits_outside outside_;
+  roll_call* roll_call_ = nullptr;
   report_function report_;    // null: errors that nobody awaits are forgotten
   deliver_function deliver_;  // null: a loop of one thread
 };

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include <rondo/core/context.hpp>
+#include <rondo/core/roll_call.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/core/wait_list.hpp>
 #include <rondo/detail/intrusive_list.hpp>
@@ -69,7 +70,9 @@ class spawned_base : public list_hook, public listener, public ready_node {
   [[nodiscard]] virtual std::exception_ptr error() const noexcept = 0;
 
   void cancel() noexcept {
-    if (!done()) line.cancel();
+    if (done()) return;
+    if (auto* const asked = line.loop().roll_call_held()) [[unlikely]] asked->here(name());
+    line.cancel();
   }
 
   /// Puts it in its owner's list, and starts it on the next turn. Its line is open.

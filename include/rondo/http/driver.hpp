@@ -274,7 +274,8 @@ inline int driver::on_timer(CURLM*, long milliseconds, void* self) noexcept {
   if (milliseconds == 0) {
     d.wake();
   } else if (milliseconds > 0) {
-    d.schedule(rondo::detail::deadline_after(std::chrono::milliseconds(milliseconds)));
+    d.schedule(
+        rondo::detail::deadline_after(*d.loop_, std::chrono::milliseconds(milliseconds)));
   }
   return 0;
 }

@@ -127,10 +127,10 @@ inline bool transfer_state::start(rondo::detail::scope& line,
   if (failure_.code != CURLE_OK) [[unlikely]] return end_later();
 
   if (limits_.first_byte > limits_.first_byte.zero()) {
-    first_byte_at_ = rondo::detail::deadline_after(limits_.first_byte);
+    first_byte_at_ = rondo::detail::deadline_after(loop(), limits_.first_byte);
   }
   if (limits_.total > limits_.total.zero())
-    complete_at_ = rondo::detail::deadline_after(limits_.total);
+    complete_at_ = rondo::detail::deadline_after(loop(), limits_.total);
   const time_point earliest = std::min(first_byte_at_, complete_at_);
   const bool armed = earliest == time_point::max() || loop().timers().arm(*this, earliest);
   if (!armed || driver_.start(*this) != CURLM_OK) [[unlikely]] {

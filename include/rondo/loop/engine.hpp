@@ -18,13 +18,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <poll.h>
 
 #include <rondo/core/ready_queue.hpp>
 #include <rondo/core/scope.hpp>
 #include <rondo/core/spawned.hpp>
 #include <rondo/detail/intrusive_list.hpp>
+#include <rondo/loop/embedding.hpp>
 #include <rondo/loop/inbox.hpp>
+#include <rondo/loop/loop_clock.hpp>
 #include <rondo/loop/options.hpp>
 #include <rondo/loop/ring.hpp>
 #include <rondo/loop/thread_pool.hpp>
@@ -62,7 +65,7 @@ class engine : public loop_base, spawner {
   /// The entry was filled: from now on the kernel may use the operation's memory.
   void launch(io_uring_sqe& entry, in_flight& op) noexcept {
     entry.user_data = reinterpret_cast<std::uintptr_t>(&op);
-    in_flight_.push_back(op);
+    (clock_.is_virtual() && ends_by_itself(entry) ? ending_ : in_flight_).push_back(op);
   }
 
   /// Asks the kernel to end an operation soon. Needs no entry now: requests wait in a list of their
@@ -70,6 +73,7 @@ class engine : public loop_base, spawner {
   void cancel(in_flight& op) noexcept {
     op.unlink();
     to_cancel_.push_back(op);
+    rouse();
   }
 
   [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
@@ -77,9 +81,11 @@ class engine : public loop_base, spawner {
 
   /// The time of this turn: the clock is read when somebody asks, at most once a turn.
   [[nodiscard]] time_point turn_time() const noexcept {
-    if (turn_time_ == unknown) turn_time_ = std::chrono::steady_clock::now();
+    if (turn_time_ == unknown) turn_time_ = clock_.now();
     return turn_time_;
   }
+  /// A fresh look at the clock.
+  [[nodiscard]] time_point clock_time() const noexcept { return clock_.now(); }
 
   /// For calls that block.
   [[nodiscard]] loop_threads& threads() noexcept { return threads_; }
@@ -96,6 +102,7 @@ class engine : public loop_base, spawner {
         threads_(options.max_threads),
         interference_(options.interference),
         ring_(options.entries, options.backend, threads_, interference_.get()),
+        clock_(options.clock, options.virtual_grace),
         slack_(options.timer_slack) {}
   ~engine() = default;
 
@@ -116,12 +123,17 @@ class engine : public loop_base, spawner {
   }
 
   [[nodiscard]] bool has_work() const noexcept {
-    return has_ready() || !inbox_.empty() || !in_flight_.empty() || !to_cancel_.empty() ||
-           !timers_.empty() || !owned_.empty();
+    return has_ready() || !inbox_.empty() || kernel_holds_something() || !timers_.empty() ||
+           !owned_.empty();
   }
   [[nodiscard]] bool owns_tasks() const noexcept { return !owned_.empty(); }
   [[nodiscard]] bool kernel_holds_something() const noexcept {
-    return !in_flight_.empty() || !to_cancel_.empty();
+    return !in_flight_.empty() || !ending_.empty() || !to_cancel_.empty();
+  }
+  /// With virtual time: whether nothing can happen any more.
+  [[nodiscard]] bool is_stuck() noexcept {
+    return clock_.is_virtual() && !has_ready() && inbox_.empty() && !kernel_holds_something() &&
+           !awaits_a_timer() && outside().certain == 0 && outside().possible == 0;
   }
 
   /// A handle may outlive the loop, and its error could not be reported any more.
@@ -133,6 +145,39 @@ class engine : public loop_base, spawner {
   }
   void cancel_everything_in_flight() noexcept {
     in_flight_.for_each([this](in_flight& op) { cancel(op); });
+    ending_.for_each([this](in_flight& op) { cancel(op); });
+  }
+
+  /// Makes the descriptor of a loop that somebody else drives. Throws: std::system_error.
+  int embed(bool at_rest) {
+    if (!embedding_) {
+      embedding_.emplace();
+      if (const int fd = ring_.pollable(); fd >= 0) embedding_->watch(fd);
+      if (at_rest) rest();
+    }
+    return embedding_->native_handle();
+  }
+  /// Somebody else waits from here on, until the next turn.
+  void rest() noexcept {
+    if (!embedding_) [[likely]] return;
+    send_cancels();
+    if (ring_.has_unsubmitted()) check(ring_.enter(false, nullptr));
+    const bool deaf = ring_.notify(embedding_->notices()) != 0;  // for want of memory
+    inbox_.sleeps_on(embedding_->notices());
+    embedding_->hush();  // what comes later than this is seen below, or is a new notice
+    const bool busy = !inbox_.fall_asleep() || has_ready() || !to_cancel_.empty() || deaf ||
+                      ring_.has_unsubmitted() || ring_.has_completions() ||
+                      ring_.kernel_has_work();
+    embedding_->alarm(busy ? at_once : next_alarm());
+    rouse_with([](loop_base& self) noexcept {
+      static_cast<engine&>(self).embedding_->alarm(at_once);
+    });
+  }
+  void end_rest() noexcept {
+    if (!embedding_) [[likely]] return;
+    rouse_with(nullptr);
+    inbox_.sleeps_on(inbox_.native_handle());
+    inbox_.wake_up();
   }
 
   inbox inbox_;
@@ -148,31 +193,59 @@ class engine : public loop_base, spawner {
 
   static constexpr unsigned resumptions_a_turn = 64;
   static constexpr time_point unknown = time_point::min();
+  static constexpr time_point at_once = embedding::at_once;
 
   void look_outside(time_point limit) noexcept {
     send_cancels();
     inbox_.deliver(*this);
     if (!has_ready()) arm_wake();  // a full queue is handed over for that, and completions come
-    if (!has_ready()) {
+    const bool idle = !has_ready();
+    if (idle) {
       sleep(limit);
       inbox_.deliver(*this);
     } else if (ring_.has_unsubmitted() || ring_.kernel_has_work()) {
       check(ring_.enter(false, nullptr));
     }
-    ring_.reap();
+    const unsigned arrived = ring_.reap();
     turn_time_ = unknown;
+    if (clock_.is_virtual()) [[unlikely]] pass_time(idle && arrived == 0);
     if (!timers_.empty()) timers_.expire(turn_time());
+  }
+
+  /// One that is armed for the end of time only waits to be canceled.
+  [[nodiscard]] bool awaits_a_timer() const noexcept {
+    return !timers_.empty() && timers_.earliest() < never - slack_;
+  }
+
+  /// When, in real time, the timers want the loop's attention; `never` if only something else can
+  /// bring that about.
+  [[nodiscard]] time_point next_alarm() noexcept {
+    if (!awaits_a_timer()) return never;
+    if (!clock_.is_virtual()) [[likely]] return std::max(timers_.earliest(), at_once) + slack_;
+    if (timers_.earliest() <= clock_.now()) return at_once;
+    if (!ending_.empty() || !to_cancel_.empty() || outside().certain != 0) return never;
+    if (!in_flight_.empty() || outside().possible != 0) return clock_.end_of_grace();
+    return at_once;
+  }
+
+  /// Virtual time: if nothing can run, and nothing is to be waited for, it is the next timer's
+  /// time.
+  void pass_time(bool quiet) noexcept {
+    if (!quiet || has_ready()) {
+      clock_.stir();
+    } else if (const time_point alarm = next_alarm();
+               alarm != never && alarm <= loop_clock::real_now()) {
+      clock_.jump(timers_.earliest());
+    }
   }
 
   /// Hands entries over and sleeps until something completes, a message arrives, or time is up.
   void sleep(time_point limit) noexcept {
-    if (!timers_.empty() && timers_.earliest() < never - slack_) {
-      limit = std::min(limit, timers_.earliest() + slack_);
-    }
+    limit = std::min(limit, next_alarm());
     __kernel_timespec timeout{};
     bool wait = inbox_.fall_asleep();
     if (wait && limit != never) {
-      const auto left = limit - std::chrono::steady_clock::now();
+      const auto left = limit - loop_clock::real_now();
       wait = left > left.zero();
       timeout.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(left).count();
       timeout.tv_nsec = (left % std::chrono::seconds(1)).count();
@@ -232,7 +305,7 @@ class engine : public loop_base, spawner {
         return;
       }
       in_flight& op = to_cancel_.pop_front();
-      in_flight_.push_back(op);
+      ending_.push_back(op);
       io_uring_prep_cancel64(entry, reinterpret_cast<std::uintptr_t>(&op), 0);
       entry->user_data = 0;
       if (ring_.beside_if_made() != nullptr) [[unlikely]] cancel_beside(op);
@@ -264,10 +337,14 @@ class engine : public loop_base, spawner {
 
   timer_queue timers_;
   intrusive_list<in_flight> in_flight_;
+  intrusive_list<in_flight> ending_;  // in flight, too: canceled, or sure to end by itself, which
+                                      // is looked at when time is virtual
   intrusive_list<in_flight> to_cancel_;
   spawner::tasks owned_;
   spawner::tasks unclaimed_;  // they have failed, and nobody has asked yet
   wake_poll wake_poll_;
+  std::optional<embedding> embedding_;
+  loop_clock clock_;
   mutable time_point turn_time_ = unknown;
   std::chrono::nanoseconds slack_;
 };

@@ -26,6 +26,7 @@
 
 #include <rondo/core/task.hpp>
 #include <rondo/loop/answer.hpp>
+#include <rondo/loop/deadlock.hpp>
 #include <rondo/loop/engine.hpp>
 #include <rondo/loop/options.hpp>
 #include <rondo/loop/sigpipe_guard.hpp>
@@ -45,13 +46,27 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   /// Runs until `root` has ended; gives its value or rethrows its error. What was spawned and has
   /// not ended is canceled and awaited first.
   /// Throws: operation_canceled if `root` ended canceled; std::logic_error when this thread runs a
-  /// loop already, or when the loop belongs to another thread.
+  /// loop already, or when the loop belongs to another thread. With virtual time: deadlock_error
+  /// when nothing can happen any more; `root` and what was spawned have been canceled and have
+  /// ended then, and whatever `root` gave or threw is dropped.
   template <awaitable A>
   auto run(A&& root) -> await_result_t<A>;
 
   /// One turn, for those who have a loop of their own: does what is ready, waiting for at most
   /// `timeout` for something to do. False: nothing is left to do.
+  /// With virtual time, too, `timeout` is real time, the longest that the call may take. A timer is
+  /// not waited for then: if nothing else is, time jumps to it, also with a timeout of zero.
   bool run_once(std::chrono::nanoseconds timeout = std::chrono::nanoseconds(0));
+
+  /// A descriptor for those who have a loop of their own: readable (poll, select, epoll) when
+  /// run_once has something to do, be it a completion, a timer, a post, or what was spawned or
+  /// canceled since the last turn. It is the loop's, and lives as long.
+  /// Binds the loop to this thread, as running it does. Throws: std::system_error when there is no
+  /// descriptor left; std::logic_error when the loop belongs to another thread.
+  [[nodiscard]] int native_handle() {
+    bind_here();
+    return embed(detail::running_loop != this);
+  }
 
   // spawn(task), spawn(callable, arguments...), and both with spawn_options: see core/spawned.hpp.
   // The loop owns what was spawned; see loop/spawn.hpp.
@@ -76,6 +91,8 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   }
 
   /// The time of this turn. Relative durations are measured from a fresh look at the clock instead.
+  /// Virtual time begins when the loop is made, at the steady clock's time, so that a moment that
+  /// was reckoned from that clock is about right; from then on only the loop moves it.
   [[nodiscard]] time_point now() const noexcept { return turn_time(); }
 
   [[nodiscard]] loop_stats stats() const noexcept {
@@ -122,6 +139,9 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   task<> fulfill(detail::answer<T> promised, task<T> t, std::stop_token token,
                  std::shared_ptr<join_handle<>> self);
 
+  void bind_here();
+  void end_deadlock(detail::scope& root, detail::deadlock& it) noexcept;
+  void report_stuck(std::string_view also) noexcept;
   void finish() noexcept;
   static void report_unhandled(loop_base& self, unhandled_error&& error) noexcept;
 
@@ -130,6 +150,7 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   std::thread::id thread_{};  // that the loop is bound to
   bool finishing_ = false;    // what is spawned now starts canceled
   bool dropping_ = false;     // what was posted is no longer run
+  bool stuck_ = false;        // what was canceled does not end, and that was reported
 };
 
 /// Starts a task on the running loop, on the next turn.
@@ -158,24 +179,31 @@ class event_loop::running_here {
     if (detail::running_loop != nullptr) {
       throw std::logic_error("rondo: this thread runs a loop already; use co_await, or spawn");
     }
-    if (loop.thread_ == std::thread::id()) {
-      loop.bind();
-      loop.thread_ = std::this_thread::get_id();
-    } else if (loop.thread_ != std::this_thread::get_id()) {
-      throw std::logic_error(
-          "rondo: this loop belongs to the thread that ran it first; use post or submit from "
-          "others");
-    }
+    loop.bind_here();
     loop.measure_stack();
+    loop.end_rest();
     detail::running_loop = &loop;
   }
   running_here(const running_here&) = delete;
   running_here& operator=(const running_here&) = delete;
-  ~running_here() { detail::running_loop = nullptr; }
+  ~running_here() {
+    static_cast<event_loop*>(std::exchange(detail::running_loop, nullptr))->rest();
+  }
 
  private:
   detail::sigpipe_guard sigpipe_;
 };
+
+inline void event_loop::bind_here() {
+  if (thread_ == std::thread::id()) {
+    bind();
+    thread_ = std::this_thread::get_id();
+  } else if (thread_ != std::this_thread::get_id()) {
+    throw std::logic_error(
+        "rondo: this loop belongs to the thread that ran it first; use post or submit from "
+        "others");
+  }
+}
 
 /// The line of work that `run` waits for.
 template <typename A>
@@ -261,7 +289,9 @@ auto event_loop::run(A&& root) -> await_result_t<A> {
   root_line<A> line(*this, std::forward<A>(root));
   if (stop_requested_.exchange(false)) line.line.cancel();
   line.start();
+  detail::deadlock deadlock;
   while (!line.done()) {
+    if (is_stuck()) [[unlikely]] end_deadlock(line.line, deadlock);
     turn(never);
     if (stop_requested_.load(std::memory_order_relaxed)) [[unlikely]] {
       stop_requested_.store(false);
@@ -269,12 +299,13 @@ auto event_loop::run(A&& root) -> await_result_t<A> {
     }
   }
   finish();
+  if (deadlock.found) [[unlikely]] deadlock.raise();
   return line.take();
 }
 
 inline bool event_loop::run_once(std::chrono::nanoseconds timeout) {
   const running_here now(*this);
-  const time_point start = std::chrono::steady_clock::now();
+  const time_point start = detail::loop_clock::real_now();
   turn(timeout < never - start ? start + std::max(timeout, timeout.zero()) : never);
   return has_work();
 }
@@ -282,10 +313,38 @@ inline bool event_loop::run_once(std::chrono::nanoseconds timeout) {
 inline void event_loop::finish() noexcept {
   finishing_ = true;
   cancel_owned();
-  while (owns_tasks() || any_orphans()) turn(never);
+  while (owns_tasks() || any_orphans()) {
+    if (is_stuck()) [[unlikely]] report_stuck({});
+    turn(never);
+  }
   cancel_everything_in_flight();
   while (kernel_holds_something() || has_ready()) turn(never);
   finishing_ = false;
+  stuck_ = false;
+}
+
+inline void event_loop::end_deadlock(detail::scope& root, detail::deadlock& it) noexcept {
+  if (stop_requested_.load()) return;  // that is still to come
+  if (!std::exchange(it.found, true)) {
+    it.waiting.here("the root");
+    const detail::roll_call::held now(*this, it.waiting);
+    root.cancel();
+    cancel_owned();
+  }
+  if (is_stuck()) report_stuck("the root");
+}
+
+/// What was canceled has not ended, and nothing can happen any more.
+inline void event_loop::report_stuck(std::string_view also) noexcept {
+  if (std::exchange(stuck_, true)) return;
+  detail::roll_call left;
+  if (!also.empty()) left.here(also);
+  {
+    const detail::roll_call::held now(*this, left);
+    cancel_owned();
+  }
+  if (left.empty()) left.here({});  // children of something that was dropped
+  report(detail::left_in_deadlock(left));
 }
 
 template <std::invocable F>

@@ -57,7 +57,8 @@ class inbox {
   void wake() noexcept {
     asleep_.store(false, std::memory_order_relaxed);
     const std::uint64_t one = 1;
-    [[maybe_unused]] const auto written = ::write(wake_, &one, sizeof one);  // full is awake, too
+    [[maybe_unused]] const auto written =
+        ::write(sleeper_.load(std::memory_order_seq_cst), &one, sizeof one);  // full is awake, too
   }
 
   [[nodiscard]] bool empty() const noexcept {
@@ -70,6 +71,11 @@ class inbox {
     return newest_.load(std::memory_order_seq_cst) == nullptr;
   }
   void wake_up() noexcept { asleep_.store(false, std::memory_order_relaxed); }
+
+  /// By the loop: who sleeps in its place, from now on: a wake-up is a write to their eventfd.
+  /// Whoever has read the old one by then has put its message there before; the loop looks for
+  /// messages afterwards.
+  void sleeps_on(int eventfd) noexcept { sleeper_.store(eventfd, std::memory_order_seq_cst); }
 
   /// By the loop: queues all messages, oldest first.
   void deliver(loop_base& loop) noexcept {
@@ -94,6 +100,7 @@ class inbox {
   std::atomic<bool> asleep_{false};
   std::atomic<int> senders_{0};
   int wake_;
+  std::atomic<int> sleeper_{wake_};  // whose eventfd is written to: the loop's own, or a host's
 };
 
 }  // namespace rondo::detail

@@ -25,6 +25,12 @@ enum class backend {
   epoll,
 };
 
+/// What a loop's timers go by; see loop/loop_clock.hpp.
+enum class clock {
+  steady,        // std::chrono::steady_clock
+  virtual_time,  // for tests: when nothing can run, it is the next timer's time
+};
+
 /// Make it in a statement of its own, not inside a co_await expression.
 struct loop_options {
   /// Submission queue entries: how many operations go to the kernel in one call. More may be in
@@ -32,7 +38,11 @@ struct loop_options {
   unsigned entries = 256;
   /// If automatic, the environment may name one: RONDO_BACKEND=epoll. See event_loop::backend.
   rondo::backend backend = rondo::backend::automatic;
-  /// Timers that are due this close together wake the loop once.
+  rondo::clock clock = rondo::clock::steady;
+  /// Virtual time passes over what may wait for ever (a socket, a pipe, a oneshot) when nothing has
+  /// arrived for this long, in real time.
+  std::chrono::nanoseconds virtual_grace = std::chrono::milliseconds(5);
+  /// Timers that are due this close together wake the loop once. Virtual time has no need of it.
   std::chrono::nanoseconds timer_slack = std::chrono::microseconds(50);
   /// Threads for calls that block (name look-up, to_thread); 0: as many as there are processors,
   /// and at least 4.
@@ -45,6 +55,13 @@ struct loop_options {
   std::function<void(const unhandled_error&)> on_unhandled;
   /// For tests: see rondo/testing.hpp.
   std::shared_ptr<detail::interference> interference{};
+
+  /// Everything as usual, with virtual time.
+  [[nodiscard]] static loop_options virtual_time() {
+    loop_options options;
+    options.clock = rondo::clock::virtual_time;
+    return options;
+  }
 };
 
 struct loop_stats {

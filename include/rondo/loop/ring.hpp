@@ -98,6 +98,11 @@ class ring {
     return io_uring_submit_and_wait_timeout(&queues_, &first, 1, timeout, nullptr);
   }
 
+  /// From now on there is a write to this eventfd when completions have come; to be called again
+  /// after each enter. Gives 0 or a negative errno.
+  int notify(int eventfd) noexcept;
+  [[nodiscard]] bool has_completions() const noexcept { return io_uring_cq_ready(&queues_) != 0; }
+
   /// Tells each owner about its completions. Gives how many there were.
   unsigned reap() noexcept {
     io_uring_cqe* cqe = nullptr;
@@ -206,10 +211,6 @@ class ring {
     beside_poll_.armed = true;
     return true;
   }
-  [[nodiscard]] bool has_completions() const noexcept {
-    return *queues_.cq.khead != *queues_.cq.ktail;
-  }
-
   void become_soft(std::string_view reason) {
     soft_ = std::make_unique<soft_ring>(queues_, entries_, threads_);
     room_ = queues_.sq.ring_entries;
@@ -231,6 +232,7 @@ class ring {
   backend wish_ = backend::automatic;
   std::unique_ptr<ring> beside_;  // soft
   beside_poll beside_poll_;
+  std::uint64_t notified_after_ = ~std::uint64_t{0};  // so many calls
   pid_t owner_ = ::getpid();
 };
 
@@ -282,6 +284,17 @@ inline void ring::bind() {
   // Nothing was asked of it yet, so another can take its place.
   io_uring_queue_exit(&queues_);
   become_soft(failure.reason());
+}
+
+/// Why again: when the cause of a completion is itself a write to an eventfd, Linux puts its own
+/// write off, and some versions (6.18 is one) do so only once after each registration and never
+/// write again.
+inline int ring::notify(int eventfd) noexcept {
+  if (soft_ != nullptr || notified_after_ == calls_) return 0;  // the soft ring's own tells
+  io_uring_unregister_eventfd(&queues_);
+  const int result = io_uring_register_eventfd(&queues_, eventfd);
+  if (result == 0) notified_after_ = calls_;
+  return result;
 }
 
 }  // namespace rondo::detail

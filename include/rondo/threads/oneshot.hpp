@@ -121,6 +121,7 @@ class oneshot_state : leaf, listener, ready_node {
       if (misuse_ != nullptr) return false;
       if (!shared_->set) {
         shared_->waiting = this;
+        ++line.loop().outside().possible;
         line.enter(*this);
         return true;
       }
@@ -157,6 +158,7 @@ class oneshot_state : leaf, listener, ready_node {
 
   static void brought(listener& self) noexcept {
     auto& s = static_cast<oneshot_state&>(self);
+    --s.line_->loop().outside().possible;
     s.line_->leave();
     s.waiter = s.told_;
     s.line_->loop().complete(s);

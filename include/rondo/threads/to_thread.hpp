@@ -84,6 +84,7 @@ class thread_call_state : leaf, listener, ready_node, thread_pool::job {
       return true;
     }
     line.enter(*this);
+    ++line.loop().outside().certain;
     try {
       pool().submit(*this);
     } catch (...) {
@@ -125,6 +126,7 @@ class thread_call_state : leaf, listener, ready_node, thread_pool::job {
   /// Back on the loop's thread.
   static void arrived(listener& self) noexcept {
     auto& s = static_cast<thread_call_state&>(self);
+    --s.line_->loop().outside().certain;
     s.line_->leave();
     s.waiter = s.told_;
     s.line_->loop().complete(s);

@@ -23,6 +23,7 @@ enum class missed_ticks {
   skip,   // they are left out; the next one is on the original schedule
 };
 
+/// It goes by the clock of the loop that runs when it is made; made elsewhere, by the steady clock.
 /// Thread: the loop's. One `next` at a time.
 class interval {
  public:
@@ -44,16 +45,14 @@ class interval {
   template <typename Rep, typename Period>
   explicit interval(std::chrono::duration<Rep, Period> period,
                     missed_ticks missed = missed_ticks::burst)
-      : interval(in_nanoseconds(period), missed,
-                 std::chrono::steady_clock::now()) {
+      : interval(in_nanoseconds(period), missed, now()) {
     next_ = one_period_after(next_);
   }
   /// The first tick comes at once.
   template <typename Rep, typename Period>
   [[nodiscard]] static interval starting_now(std::chrono::duration<Rep, Period> period,
                                              missed_ticks missed = missed_ticks::burst) {
-    return interval(in_nanoseconds(period), missed,
-                    std::chrono::steady_clock::now());
+    return interval(in_nanoseconds(period), missed, now());
   }
 
   /// Waits for the next tick. Gives: the moment that it was scheduled for; never empty. Canceled:
@@ -79,9 +78,13 @@ class interval {
     return period_ >= time_point::max() - t ? time_point::max() : t + period_;
   }
 
-  time_point advance() noexcept {
+  static time_point now() noexcept {
+    const auto* const loop = static_cast<detail::engine*>(detail::running_loop);
+    return loop != nullptr ? loop->clock_time() : std::chrono::steady_clock::now();
+  }
+
+  time_point advance(time_point now) noexcept {
     const time_point scheduled = next_;
-    const time_point now = std::chrono::steady_clock::now();
     next_ = one_period_after(next_);
     if (next_ < now) {
       if (missed_ == missed_ticks::delay) next_ = one_period_after(now);
@@ -104,7 +107,7 @@ class interval::state_type : detail::sleep_state {
   using sleep_state::start;
   std::optional<time_point> take() {
     sleep_state::take();
-    return of_.advance();
+    return of_.advance(loop().clock_time());
   }
 
  private:

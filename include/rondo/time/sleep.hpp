@@ -19,9 +19,10 @@ namespace detail {
 
 /// A moment so far from now that adding overflows is the end of time.
 template <typename Rep, typename Period>
-[[nodiscard]] time_point deadline_after(std::chrono::duration<Rep, Period> duration) noexcept {
+[[nodiscard]] time_point deadline_after(const engine& loop,
+                                        std::chrono::duration<Rep, Period> duration) noexcept {
   using wide = std::chrono::duration<double, std::nano>;
-  const time_point now = std::chrono::steady_clock::now();
+  const time_point now = loop.clock_time();
   if (wide(duration) >= wide(time_point::max() - now)) return time_point::max();
   return now + std::chrono::ceil<std::chrono::nanoseconds>(duration);
 }
@@ -56,7 +57,8 @@ auto sleep_for(std::chrono::duration<Rep, Period> duration) noexcept {
                                                                : ceil<nanoseconds>(duration));
 }
 
-/// Sleeps until a moment of the steady clock. One that has passed is a `yield`.
+/// Sleeps until a moment of the loop's clock, usually the steady one. One that has passed is a
+/// `yield`.
 inline auto sleep_until(time_point deadline) noexcept {
   return detail::sleep_description(deadline);
 }
@@ -81,7 +83,7 @@ class sleep_state : leaf, timer, ready_node {
       line.refuse(*this);
       return true;
     }
-    if (duration_ != duration_.min()) deadline_ = deadline_after(duration_);
+    if (duration_ != duration_.min()) deadline_ = deadline_after(loop(), duration_);
     if (duration_ == duration_.zero() || deadline_ <= loop().turn_time()) {
       loop().push(*this);
       return true;
@@ -100,9 +102,10 @@ class sleep_state : leaf, timer, ready_node {
     if (how_ == outcome::error) [[unlikely]] throw std::bad_alloc();
   }
 
- private:
+ protected:
   [[nodiscard]] engine& loop() const noexcept { return static_cast<engine&>(line_->loop()); }
 
+ private:
   static void due(timer& self) noexcept {
     auto& s = static_cast<sleep_state&>(self);
     s.line_->leave();

@@ -43,8 +43,8 @@ class time_limit {
   }
   explicit time_limit(time_point deadline) noexcept : deadline_(deadline) {}
 
-  [[nodiscard]] time_point deadline() const noexcept {
-    return duration_ == duration_.min() ? deadline_ : deadline_after(duration_);
+  [[nodiscard]] time_point deadline(const engine& loop) const noexcept {
+    return duration_ == duration_.min() ? deadline_ : deadline_after(loop, duration_);
   }
   /// Whether it has passed before anything could begin.
   [[nodiscard]] bool is_over(const engine& loop) const noexcept {
@@ -152,7 +152,7 @@ auto with_timeout(std::chrono::duration<Rep, Period> limit, A&& awaitable) {
   return detail::timeout_description<A, detail::timeout_state>(detail::time_limit(limit),
                                                                std::forward<A>(awaitable));
 }
-/// The same until a moment of the steady clock.
+/// The same until a moment of the loop's clock, usually the steady one.
 template <awaitable A>
 auto with_deadline(time_point deadline, A&& awaitable) {
   return detail::timeout_description<A, detail::timeout_state>(detail::time_limit(deadline),
@@ -196,7 +196,7 @@ bool timeout_scope::start(State& child, detail::scope& outer, detail::continuati
     timer::deadline = loop().turn_time();
     due(*this);  // harmless if it has ended meanwhile
   } else {
-    arm(limit_.deadline());
+    arm(limit_.deadline(loop()));
   }
   return true;
 }
@@ -212,6 +212,7 @@ inline void timeout_scope::reschedule(time_point deadline) noexcept {
   if (armed()) {
     loop().timers().disarm(*this);
     arm(deadline);
+    loop().rouse();
   } else {
     limit_ = detail::time_limit(deadline);  // the body has not waited yet
     timer::deadline = deadline;
@@ -299,8 +300,9 @@ class timeout_body_state {
             d.args_)) {}
 
   [[nodiscard]] bool start(scope& outer, continuation told) noexcept {
-    const bool over = scope_.limit_.is_over(static_cast<engine&>(outer.loop()));
-    scope_.timer::deadline = scope_.limit_.deadline();
+    const auto& loop = static_cast<engine&>(outer.loop());
+    const bool over = scope_.limit_.is_over(loop);
+    scope_.timer::deadline = scope_.limit_.deadline(loop);
     if (!over) scope_.limit_ = time_limit(scope_.deadline());  // it runs already
     return scope_.start(state_, outer, told);
   }
