@@ -365,7 +365,11 @@ void play_trees(const seeds& which, const std::function<loop_options(std::uint64
     const std::size_t blocks = blocks_in_use();
     const std::size_t descriptors = rondo_test::open_descriptors();
     run(t);
-    if (wrong.empty() && blocks_in_use() != blocks) wrong += "the heap has grown\n";
+    const std::size_t kept = blocks_in_use();
+    if (wrong.empty() && kept != blocks) {
+      run(t);  // a loop may keep what it needed for the first time; then it needs no more
+      if (wrong.empty() && blocks_in_use() != kept) wrong += "the heap has grown\n";
+    }
     if (rondo_test::open_descriptors() != descriptors) wrong += "a descriptor is left\n";
     if (wrong.empty() && which.count != 1) continue;
     WARN(describe(t) << wrong);
