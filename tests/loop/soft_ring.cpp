@@ -290,7 +290,11 @@ TEST_CASE("a cancel request has room for its answer, however many it cancels") {
 TEST_CASE("nothing to wait for: enter sleeps until the time is up, and says so") {
   server s;
   const auto begun = std::chrono::steady_clock::now();
-  CHECK(s.enter(true, 30ms) == -ETIME);
+  int result = 0;
+  do {
+    result = s.enter(true, 30ms);
+  } while (result == -EINTR);  // a signal that was for somebody else
+  CHECK(result == -ETIME);
   CHECK(std::chrono::steady_clock::now() - begun >= 30ms);
   CHECK_FALSE(s.pending());
 }
