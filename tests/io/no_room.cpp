@@ -81,13 +81,15 @@ TEST_CASE("without memory that may be locked a loop works, and one on io_uring s
   // Whether there is room on io_uring depends on the kernel. It does not count what root locks.
   if (::getuid() != 0) SKIP("needs root, to become somebody else");
   const on_ring here("automatic");
-  const int status = in_child([]() -> int {
+  const bool allowed = io_uring_works();
+  const int status = in_child([allowed]() -> int {
     const rlimit none{0, 0};
     if (::setrlimit(RLIMIT_MEMLOCK, &none) != 0 || ::setgroups(0, nullptr) != 0 ||
         ::setgid(65534) != 0 || ::setuid(65534) != 0) {
       return 2;
     }
     if (rondo::run(answer()) != 42) return 3;
+    if (!allowed) return 0;
     try {
       return rondo::run(answer(), with_backend(rondo::backend::io_uring)) == 42 ? 0 : 3;
     } catch (const std::system_error& e) {
