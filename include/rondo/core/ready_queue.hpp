@@ -80,12 +80,7 @@ class loop_base {
   /// Tells the node's waiter in the next turn, never from inside this call.
   void push(ready_node& node) noexcept {
     node.next = nullptr;
-    if (head_ != nullptr) {
-      tail_->next = &node;
-    } else {
-      head_ = &node;
-      rouse();
-    }
+    (head_ != nullptr ? tail_->next : head_) = &node;
     tail_ = &node;
   }
 
@@ -223,8 +218,8 @@ class loop_base {
   }
   void orphan_ended(orphan& o) noexcept;
 
-  /// There is something to do: tells whoever drives the loop, if that is somebody else and they
-  /// wait.
+  /// By what may be called between turns (spawn, cancel, waking those who wait in a list), when it
+  /// has queued something: tells whoever drives the loop, if that is somebody else and they wait.
   void rouse() noexcept {
     if (on_rouse_ != nullptr) [[unlikely]] std::exchange(on_rouse_, nullptr)(*this);
   }

@@ -84,6 +84,7 @@ class scope {
       if (s->leaf_ != nullptr) s->leaf_->cancel(*s->leaf_);
     }
     loop_->canceling_ = nullptr;
+    loop_->rouse();
   }
 
   void enter(leaf& l) noexcept {

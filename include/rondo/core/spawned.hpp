@@ -80,6 +80,7 @@ class spawned_base : public list_hook, public listener, public ready_node {
     owner_ = &owner;
     list.push_back(*this);
     line.loop().push(*this);
+    line.loop().rouse();
   }
   /// Sees the context variables of whoever spawned it, for as long as it runs.
   void take_context(context_node* node) noexcept {

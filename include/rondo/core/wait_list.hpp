@@ -68,11 +68,14 @@ class wait_list {
  public:
   /// Tells everybody who waits.
   void wake_all() noexcept {
+    if (places_.empty()) return;
+    loop_base& loop = places_.front().line_->loop();
     while (!places_.empty()) {
       place_in_list& place = places_.pop_front();
       place.line_->leave();
-      place.line_->loop().complete(place);
+      loop.complete(place);
     }
+    loop.rouse();
   }
 
  private:
