@@ -167,7 +167,7 @@ class engine : public loop_base, spawner {
     embedding_->hush();  // what comes later than this is seen below, or is a new notice
     const bool busy = !inbox_.fall_asleep() || has_ready() || !to_cancel_.empty() || deaf ||
                       ring_.has_unsubmitted() || ring_.has_completions() ||
-                      ring_.kernel_has_work();
+                      ring_.has_silent_work();
     embedding_->alarm(busy ? at_once : next_alarm());
     rouse_with([](loop_base& self) noexcept {
       static_cast<engine&>(self).embedding_->alarm(at_once);

@@ -76,9 +76,7 @@ class ring {
 
   /// Whether the kernel holds completions that only a call will bring (deferred work, overflow).
   [[nodiscard]] bool kernel_has_work() const noexcept {
-    return (__atomic_load_n(queues_.sq.kflags, __ATOMIC_RELAXED) &
-            (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 ||
-           (beside_ != nullptr && beside_->kernel_has_work()) ||
+    return kernel_flags() != 0 || (beside_ != nullptr && beside_->kernel_has_work()) ||
            (interference_ != nullptr && interference_->keeps_some());
   }
 
@@ -101,7 +99,15 @@ class ring {
   /// From now on there is a write to this eventfd when completions have come; to be called again
   /// after each enter. Gives 0 or a negative errno.
   int notify(int eventfd) noexcept;
-  [[nodiscard]] bool has_completions() const noexcept { return io_uring_cq_ready(&queues_) != 0; }
+  /// Whether there is work that neither that eventfd nor `pollable` will tell of: the kernel's from
+  /// before it was asked to notify, and what a test keeps back.
+  [[nodiscard]] bool has_silent_work() const noexcept {
+    return (soft_ == nullptr && kernel_flags() != 0) ||
+           (interference_ != nullptr && interference_->keeps_some());
+  }
+  [[nodiscard]] bool has_completions() const noexcept {
+    return io_uring_cq_ready(&queues_) != 0 || (beside_ != nullptr && beside_->has_completions());
+  }
 
   /// Tells each owner about its completions. Gives how many there were.
   unsigned reap() noexcept {
@@ -168,6 +174,11 @@ class ring {
   [[nodiscard]] std::uint64_t system_calls() const noexcept { return calls_; }
 
  private:
+  [[nodiscard]] unsigned kernel_flags() const noexcept {
+    return __atomic_load_n(queues_.sq.kflags, __ATOMIC_RELAXED) &
+           (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+  }
+
   static void complete(const interference::answer& a) noexcept {
     if (a.user_data == 0) return;  // of a cancel request: what it canceled answers for itself
     auto& owner = *reinterpret_cast<in_flight*>(static_cast<std::uintptr_t>(a.user_data));
