@@ -65,7 +65,8 @@ class engine : public loop_base, spawner {
   /// The entry was filled: from now on the kernel may use the operation's memory.
   void launch(io_uring_sqe& entry, in_flight& op) noexcept {
     entry.user_data = reinterpret_cast<std::uintptr_t>(&op);
-    (clock_.is_virtual() && ends_by_itself(entry) ? ending_ : in_flight_).push_back(op);
+    if (clock_.is_virtual()) [[unlikely]] return launch_timed(entry, op);
+    in_flight_.push_back(op);
   }
 
   /// Asks the kernel to end an operation soon. Needs no entry now: requests wait in a list of their
@@ -131,10 +132,7 @@ class engine : public loop_base, spawner {
     return !in_flight_.empty() || !ending_.empty() || !to_cancel_.empty();
   }
   /// With virtual time: whether nothing can happen any more.
-  [[nodiscard]] bool is_stuck() noexcept {
-    return clock_.is_virtual() && !has_ready() && inbox_.empty() && !kernel_holds_something() &&
-           !awaits_a_timer() && outside().certain == 0 && outside().possible == 0;
-  }
+  [[nodiscard]] bool is_stuck() noexcept { return clock_.is_virtual() && nothing_can_happen(); }
 
   /// A handle may outlive the loop, and its error could not be reported any more.
   void report_unclaimed() noexcept {
@@ -206,10 +204,22 @@ class engine : public loop_base, spawner {
     } else if (ring_.has_unsubmitted() || ring_.kernel_has_work()) {
       check(ring_.enter(false, nullptr));
     }
-    const unsigned arrived = ring_.reap();
+    if (clock_.is_virtual()) [[unlikely]] {
+      reap_and_pass_time(idle);
+    } else {
+      ring_.reap();
+    }
     turn_time_ = unknown;
-    if (clock_.is_virtual()) [[unlikely]] pass_time(idle && arrived == 0);
     if (!timers_.empty()) timers_.expire(turn_time());
+  }
+
+  [[nodiscard, gnu::cold]] bool nothing_can_happen() noexcept {
+    return !has_ready() && inbox_.empty() && !kernel_holds_something() && !awaits_a_timer() &&
+           outside().certain == 0 && outside().possible == 0;
+  }
+
+  [[gnu::cold]] void launch_timed(const io_uring_sqe& entry, in_flight& op) noexcept {
+    (ends_by_itself(entry) ? ending_ : in_flight_).push_back(op);
   }
 
   /// One that is armed for the end of time only waits to be canceled.
@@ -222,6 +232,9 @@ class engine : public loop_base, spawner {
   [[nodiscard]] time_point next_alarm() noexcept {
     if (!awaits_a_timer()) return never;
     if (!clock_.is_virtual()) [[likely]] return std::max(timers_.earliest(), at_once) + slack_;
+    return virtual_alarm();
+  }
+  [[nodiscard, gnu::cold]] time_point virtual_alarm() noexcept {
     if (timers_.earliest() <= clock_.now()) return at_once;
     if (!ending_.empty() || !to_cancel_.empty() || outside().certain != 0) return never;
     if (!in_flight_.empty() || outside().possible != 0) return clock_.end_of_grace();
@@ -230,7 +243,9 @@ class engine : public loop_base, spawner {
 
   /// Virtual time: if nothing can run, and nothing is to be waited for, it is the next timer's
   /// time.
-  void pass_time(bool quiet) noexcept {
+  [[gnu::cold]] void reap_and_pass_time(bool idle) noexcept {
+    const bool quiet = idle && !ring_.has_completions();
+    ring_.reap();
     if (!quiet || has_ready()) {
       clock_.stir();
     } else if (const time_point alarm = next_alarm();
@@ -296,6 +311,9 @@ class engine : public loop_base, spawner {
   }
 
   void send_cancels() noexcept {
+    if (!to_cancel_.empty()) [[unlikely]] send_cancels_now();
+  }
+  [[gnu::noinline]] void send_cancels_now() noexcept {
     while (!to_cancel_.empty()) {
       io_uring_sqe* const entry = reserve();
       if (entry == nullptr) return;             // the next turn goes on

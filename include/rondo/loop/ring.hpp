@@ -59,7 +59,7 @@ class ring {
   void bind();
 
   /// A free entry, all zero, or null when the queue is full: submit then.
-  [[nodiscard]] io_uring_sqe* reserve() noexcept {
+  [[nodiscard, gnu::always_inline]] io_uring_sqe* reserve() noexcept {
     io_uring_sq& sq = queues_.sq;
     const unsigned head = __atomic_load_n(sq.khead, __ATOMIC_ACQUIRE);
     if (sq.sqe_tail - head >= room_) return nullptr;
@@ -109,8 +109,8 @@ class ring {
     return io_uring_cq_ready(&queues_) != 0 || (beside_ != nullptr && beside_->has_completions());
   }
 
-  /// Tells each owner about its completions. Gives how many there were.
-  unsigned reap() noexcept {
+  /// Tells each owner about its completions.
+  void reap() noexcept {
     io_uring_cqe* cqe = nullptr;
     unsigned head = 0;
     unsigned count = 0;
@@ -124,8 +124,7 @@ class ring {
     }
     io_uring_cq_advance(&queues_, count);
     if (interference_ != nullptr) [[unlikely]] give_out();
-    if (beside_ != nullptr) [[unlikely]] count += beside_->reap();
-    return count;
+    if (beside_ != nullptr) [[unlikely]] beside_->reap();
   }
 
   /// The ring beside the kernel's; made if need be. Null when there is no room for one.
