@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <coroutine>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <optional>
@@ -407,7 +408,7 @@ TEST_CASE("time does not pass while the kernel works on a file") {
       rondo::file f = co_await rondo::file::open(
           name, rondo::open_mode::read | rondo::open_mode::write);
       const int fd = f.native_handle();
-      co_await f.write_at("y", i);
+      co_await f.write_at("y", static_cast<std::uint64_t>(i));
       const auto synced = co_await rondo::when_any(sleep_for(1ns), rondo::io::fsync(fd));
       CHECK(synced.index() == 1);
       ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);  // so that reading takes a while
