@@ -622,17 +622,20 @@ TEST_CASE("without a free descriptor native_handle says so, and the loop goes on
   const int status = in_child([] {
     rondo::event_loop loop;
     loop.run(rondo::yield());
-    const rlimit none{0, 0};
+    rlimit usual{};
+    ::getrlimit(RLIMIT_NOFILE, &usual);
+    const rlimit none{0, usual.rlim_max};
     ::setrlimit(RLIMIT_NOFILE, &none);
     try {
       static_cast<void>(loop.native_handle());
       return 1;
     } catch (const std::system_error& e) {
+      ::setrlimit(RLIMIT_NOFILE, &usual);  // checking tools need descriptors, too
       if (e.code() != std::errc::too_many_files_open) return 2;
       if (std::string(e.what()).find("ulimit -n") == std::string::npos) return 3;
     }
     loop.run(sleep_for(1ms));
-    return 7;
+    return loop.native_handle() >= 0 ? 7 : 4;
   });
   CHECK(exited_with(status, 7));
 }
