@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <coroutine>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <optional>
@@ -406,7 +408,7 @@ TEST_CASE("time does not pass while the kernel works on a file") {
       rondo::file f = co_await rondo::file::open(
           name, rondo::open_mode::read | rondo::open_mode::write);
       const int fd = f.native_handle();
-      co_await f.write_at("y", i);
+      co_await f.write_at("y", static_cast<std::uint64_t>(i));
       const auto synced = co_await rondo::when_any(sleep_for(1ns), rondo::io::fsync(fd));
       CHECK(synced.index() == 1);
       ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);  // so that reading takes a while
@@ -947,6 +949,29 @@ TEST_CASE("the grace goes on from one run_once to the next") {
   CHECK(took >= 20ms);
   CHECK(reading.done());
   CHECK(loop.now() == begin + 1h);
+}
+
+TEST_CASE("what arrives for one of several who are awaited together begins the grace anew") {
+  rondo::event_loop loop(with_grace(30ms));
+  const pipe_ends a;
+  const pipe_ends b;
+  const time_point begin = loop.now();
+  bool in_time = false;
+  auto reading = loop.spawn([&]() -> task<> {
+    std::array<char, 2> space{};
+    auto both = rondo::when_all(rondo::io::read(a.out(), rondo::mutable_buffer(&space[0], 1)),
+                                rondo::io::read(b.out(), rondo::mutable_buffer(&space[1], 1)));
+    in_time = (co_await rondo::try_for(1ns, std::move(both))).has_value();
+  });
+  for (int i = 0; i < 3; ++i) loop.run_once();
+  std::this_thread::sleep_for(40ms);
+  REQUIRE(::write(a.in(), "x", 1) == 1);
+  loop.run_once();  // nobody can go on yet
+  REQUIRE(::write(b.in(), "x", 1) == 1);
+  while (loop.run_once()) {
+  }
+  CHECK(in_time);
+  CHECK(loop.now() == begin);
 }
 
 TEST_CASE("run_once does not look for deadlocks, and does not wait either") {
