@@ -151,7 +151,7 @@ class promise_result : public promise_base {
 
   [[nodiscard]] const std::exception_ptr& error() const noexcept { return error_; }
 
-  T take() {
+  [[gnu::always_inline]] T take() {
     if (failed()) [[unlikely]] std::rethrow_exception(error_);
     return std::move(value_);
   }

@@ -117,11 +117,12 @@ class task_state {
     return true;
   }
 
-  /// For a coroutine, in three steps.
-  void begin(scope& line, continuation waiter) noexcept {
+  /// For a coroutine, in three steps. They are the await of a task, so they are inlined also where a
+  /// compiler finds the translation unit large enough.
+  [[gnu::always_inline]] void begin(scope& line, continuation waiter) noexcept {
     coroutine_.promise().begin(line, waiter);
   }
-  [[nodiscard]] bool ends_in_a_call() noexcept {
+  [[nodiscard, gnu::always_inline]] bool ends_in_a_call() noexcept {
     auto& promise = coroutine_.promise();
     if (!promise.line().loop().stack_is_shallow()) [[unlikely]] {
       promise.awaiter_sleeps();  // it will when the task runs
@@ -130,7 +131,7 @@ class task_state {
     coroutine_.resume();
     return promise.ended();
   }
-  [[nodiscard]] std::coroutine_handle<> hand_over() noexcept {
+  [[nodiscard, gnu::always_inline]] std::coroutine_handle<> hand_over() noexcept {
     auto& promise = coroutine_.promise();
     if (promise.has_sleeping_awaiter()) return promise.line().loop().hand_over(coroutine_);
     promise.awaiter_sleeps();
@@ -148,7 +149,7 @@ class task_state {
   [[nodiscard]] const std::exception_ptr& error() const noexcept {
     return coroutine_.promise().error();
   }
-  T take() { return coroutine_.promise().take(); }
+  [[gnu::always_inline]] T take() { return coroutine_.promise().take(); }
   /// The value, where it is; again and again.
   std::add_lvalue_reference_t<T> value() { return coroutine_.promise().value(); }
 
@@ -166,11 +167,14 @@ class awaiter<task_state<T>> {
     state_.begin(by.line(), by.coroutine());
   }
 
-  [[nodiscard]] bool await_ready() noexcept { return state_.ends_in_a_call(); }
-  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
+  [[nodiscard, gnu::always_inline]] bool await_ready() noexcept {
+    return state_.ends_in_a_call();
+  }
+  [[nodiscard, gnu::always_inline]] std::coroutine_handle<> await_suspend(
+      std::coroutine_handle<>) noexcept {
     return state_.hand_over();
   }
-  decltype(auto) await_resume() { return state_.take(); }
+  [[gnu::always_inline]] decltype(auto) await_resume() { return state_.take(); }
 
  private:
   task_state<T> state_;

@@ -63,7 +63,10 @@ struct frame_cache_owner {
   return true;
 }
 
-inline void* allocate_frame(std::size_t size) {
+// Both are inlined wherever a frame is made or freed, since there the size is known; in a large
+// translation unit a compiler would not do that by itself.
+
+[[gnu::always_inline]] inline void* allocate_frame(std::size_t size) {
 #if RONDO_FRAME_POOL
   const std::size_t index = frame_cache::size_class(size);
   if (index <= frame_cache::classes) [[likely]] {
@@ -78,7 +81,8 @@ inline void* allocate_frame(std::size_t size) {
   return ::operator new(size);
 }
 
-inline void free_frame(void* frame, [[maybe_unused]] std::size_t size) noexcept {
+[[gnu::always_inline]] inline void free_frame(void* frame,
+                                              [[maybe_unused]] std::size_t size) noexcept {
 #if RONDO_FRAME_POOL
   const std::size_t index = frame_cache::size_class(size);
   if (index <= frame_cache::classes) [[likely]] {
