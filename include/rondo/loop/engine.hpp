@@ -159,7 +159,8 @@ class engine : public loop_base, spawner {
   void rest() noexcept {
     if (!embedding_) [[likely]] return;
     send_cancels();
-    if (ring_.has_unsubmitted()) check(ring_.enter(false, nullptr));
+    // The soft ring is entered in any case: its descriptor stays readable until it has looked.
+    if (ring_.has_unsubmitted() || ring_.pollable() >= 0) check(ring_.enter(false, nullptr));
     const bool deaf = ring_.notify(embedding_->notices()) != 0;  // for want of memory
     inbox_.sleeps_on(embedding_->notices());
     embedding_->hush();  // what comes later than this is seen below, or is a new notice
