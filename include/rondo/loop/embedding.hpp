@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include <rondo/core/error.hpp>
+#include <rondo/loop/own_descriptor.hpp>
 
 namespace rondo::detail {
 
@@ -31,31 +32,24 @@ class embedding {
   static constexpr time_point at_once{};  // the clock begins when the machine does
   static constexpr time_point never = time_point::max();
 
-  embedding() {
-    watch(notices_.fd);
-    watch(alarm_.fd);
+  /// ring: a descriptor that tells of completions by itself, or -1. Throws: std::system_error.
+  explicit embedding(int ring) {
+    watch(notices_.get());
+    watch(alarm_.get());
+    if (ring >= 0) watch(ring);
   }
   embedding(const embedding&) = delete;
   embedding& operator=(const embedding&) = delete;
 
   /// Readable when the loop has something to do.
-  [[nodiscard]] int native_handle() const noexcept { return all_.fd; }
-  /// Another descriptor that is readable when there is something to do. Throws: std::system_error.
-  void watch(int fd) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    if (::epoll_ctl(all_.fd, EPOLL_CTL_ADD, fd, &event) != 0) {
-      throw std::system_error(errno, std::generic_category(), "epoll_ctl");
-    }
-  }
-
+  [[nodiscard]] int native_handle() const noexcept { return all_.get(); }
   /// The eventfd that is written to when completions or messages have come.
-  [[nodiscard]] int notices() const noexcept { return notices_.fd; }
+  [[nodiscard]] int notices() const noexcept { return notices_.get(); }
 
   /// Whatever has come has been seen.
   void hush() noexcept {
     std::uint64_t writes = 0;
-    [[maybe_unused]] const auto read = ::read(notices_.fd, &writes, sizeof writes);
+    [[maybe_unused]] const auto read = ::read(notices_.get(), &writes, sizeof writes);
   }
 
   /// When to be readable even if nothing comes, by the real clock.
@@ -69,30 +63,22 @@ class embedding {
       spec.it_value.tv_sec = duration_cast<seconds>(since_boot).count();
       spec.it_value.tv_nsec = (since_boot % seconds(1)).count();
     }
-    ::timerfd_settime(alarm_.fd, TFD_TIMER_ABSTIME, &spec, nullptr);
+    ::timerfd_settime(alarm_.get(), TFD_TIMER_ABSTIME, &spec, nullptr);
   }
 
  private:
-  struct owned {
-    owned(int made, const char* call) : fd(made) {
-      if (fd >= 0) return;
-      const int error = errno;
-      throw std::system_error(
-          error, std::generic_category(),
-          std::string(call) + (error == EMFILE || error == ENFILE
-                                   ? " found no free descriptor: raise the limit on open files "
-                                     "(ulimit -n)"
-                                   : ""));
+  void watch(int fd) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    if (::epoll_ctl(all_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+      throw std::system_error(errno, std::generic_category(), "epoll_ctl");
     }
-    owned(const owned&) = delete;
-    owned& operator=(const owned&) = delete;
-    ~owned() { ::close(fd); }
-    int fd;
-  };
+  }
 
-  owned all_{::epoll_create1(EPOLL_CLOEXEC), "epoll_create1"};
-  owned notices_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"};
-  owned alarm_{::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd_create"};
+  own_descriptor all_{::epoll_create1(EPOLL_CLOEXEC), "epoll_create1"};
+  own_descriptor notices_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"};
+  own_descriptor alarm_{::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+                        "timerfd_create"};
   time_point set_for_ = never;
 };
 

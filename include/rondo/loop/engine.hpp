@@ -149,8 +149,7 @@ class engine : public loop_base, spawner {
   /// Makes the descriptor of a loop that somebody else drives. Throws: std::system_error.
   int embed(bool at_rest) {
     if (!embedding_) {
-      embedding_.emplace();
-      if (const int fd = ring_.pollable(); fd >= 0) embedding_->watch(fd);
+      embedding_.emplace(ring_.pollable());
       if (at_rest) rest();
     }
     return embedding_->native_handle();

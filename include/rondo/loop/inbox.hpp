@@ -9,37 +9,28 @@
 // order these four happen, either the loop sees the message or the sender sees the sleeper.
 
 #include <atomic>
-#include <cerrno>
 #include <cstdint>
 #include <sys/eventfd.h>
-#include <system_error>
 #include <unistd.h>
 
 #include <rondo/core/ready_queue.hpp>
+#include <rondo/loop/own_descriptor.hpp>
 
 namespace rondo::detail {
 
 class inbox {
  public:
-  inbox() : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    if (wake_ >= 0) return;
-    const int error = errno;
-    throw std::system_error(
-        error, std::generic_category(),
-        error == EMFILE || error == ENFILE
-            ? "eventfd found no free descriptor: raise the limit on open files (ulimit -n)"
-            : "eventfd");
-  }
+  /// Throws: std::system_error.
+  inbox() = default;
   inbox(const inbox&) = delete;
   inbox& operator=(const inbox&) = delete;
   ~inbox() {
     // A sender whose message has already been acted upon may still be on its way out of send().
     while (senders_.load(std::memory_order_acquire) != 0) {
     }
-    ::close(wake_);
   }
 
-  [[nodiscard]] int native_handle() const noexcept { return wake_; }
+  [[nodiscard]] int native_handle() const noexcept { return wake_.get(); }
 
   /// From any thread. The node belongs to the loop from here on.
   void send(ready_node& node) noexcept {
@@ -99,8 +90,8 @@ class inbox {
   std::atomic<ready_node*> newest_{nullptr};
   std::atomic<bool> asleep_{false};
   std::atomic<int> senders_{0};
-  int wake_;
-  std::atomic<int> sleeper_{wake_};  // whose eventfd is written to: the loop's own, or a host's
+  own_descriptor wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"};
+  std::atomic<int> sleeper_{wake_.get()};  // whose eventfd is written to: the loop's own, or a host's
 };
 
 }  // namespace rondo::detail

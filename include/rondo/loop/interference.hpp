@@ -40,7 +40,7 @@ class interference {
   virtual void arrived(const answer& a) noexcept = 0;
   /// A round of giving out begins.
   virtual void begin_giving_out() noexcept = 0;
-  /// False: there is none for now.
+  /// False: there is no other one in this round.
   virtual bool next(answer& a) noexcept = 0;
   /// Whether some are kept back, so that the loop must not sleep.
   [[nodiscard]] virtual bool keeps_some() const noexcept = 0;

@@ -28,12 +28,12 @@
 #include <new>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
-#include <system_error>
 #include <unistd.h>
 #include <vector>
 
 #include <rondo/config.hpp>
 #include <rondo/detail/intrusive_list.hpp>
+#include <rondo/loop/own_descriptor.hpp>
 #include <rondo/loop/soft_entry.hpp>
 #include <rondo/loop/soft_table.hpp>
 
@@ -61,23 +61,15 @@ class soft_waits {
     }
   };
 
-  soft_waits() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
-    if (epoll_ >= 0) return;
-    const int error = errno;
-    throw std::system_error(
-        error, std::generic_category(),
-        error == EMFILE || error == ENFILE
-            ? "epoll_create found no free descriptor: raise the limit on open files (ulimit -n)"
-            : "epoll_create");
-  }
+  /// Throws: std::bad_alloc, std::system_error.
+  soft_waits() = default;
   soft_waits(const soft_waits&) = delete;
   soft_waits& operator=(const soft_waits&) = delete;
   ~soft_waits() {
     while (!believed_.empty()) believed_.pop_front();
-    ::close(epoll_);
   }
 
-  [[nodiscard]] int native_handle() const noexcept { return epoll_; }
+  [[nodiscard]] int native_handle() const noexcept { return epoll_.get(); }
 
   /// What a POLL_ADD asks for; without EPOLLET and the like.
   [[nodiscard]] static std::uint32_t polled_events(const soft_entry& s) noexcept {
@@ -165,7 +157,7 @@ class soft_waits {
   void forget(int fd) noexcept {
     epoll_event unused{};
     if (const record* const r = find(fd); r != nullptr && r->told != 0) {
-      ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, &unused);
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, &unused);
     }
     begin_again(fd);
   }
@@ -173,7 +165,7 @@ class soft_waits {
   /// Watches a descriptor of the ring's own, edge-triggered. 0 or an errno.
   [[nodiscard]] int watch(int fd, std::uint64_t name) noexcept {
     epoll_event e{EPOLLIN | EPOLLET, {.u64 = name}};
-    return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &e) == 0 ? 0 : errno;
+    return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &e) == 0 ? 0 : errno;
   }
 
   /// Sleeps until something is reported or time is up (null: no limit). How many reports, or a
@@ -181,13 +173,13 @@ class soft_waits {
   int wait(epoll_event* reports, int most, const __kernel_timespec* timeout) noexcept {
 #ifdef SYS_epoll_pwait2
     if (precise_) {
-      const auto n = ::syscall(SYS_epoll_pwait2, epoll_, reports, most, timeout, nullptr, 0);
+      const auto n = ::syscall(SYS_epoll_pwait2, epoll_.get(), reports, most, timeout, nullptr, 0);
       if (n >= 0) return static_cast<int>(n);
       if (errno != ENOSYS && errno != EPERM) return -errno;
       precise_ = false;  // Linux 5.11 has it, and a seccomp profile may not
     }
 #endif
-    const int n = ::epoll_wait(epoll_, reports, most, milliseconds(timeout));
+    const int n = ::epoll_wait(epoll_.get(), reports, most, milliseconds(timeout));
     return n >= 0 ? n : -errno;
   }
 
@@ -225,7 +217,7 @@ class soft_waits {
     epoll_event e{events_for(r), {.u64 = static_cast<std::uint64_t>(fd)}};
     int call = r.told != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
     for (int attempt = 0; attempt < 3; ++attempt) {
-      if (::epoll_ctl(epoll_, call, fd, &e) == 0) {
+      if (::epoll_ctl(epoll_.get(), call, fd, &e) == 0) {
         r.told = e.events;
         return 0;
       }
@@ -246,7 +238,7 @@ class soft_waits {
   std::vector<int> to_tell_;
   intrusive_list<record> believed_;
   unsigned turn_ = 0;
-  int epoll_;  // after what needs memory
+  own_descriptor epoll_{::epoll_create1(EPOLL_CLOEXEC), "epoll_create"};
   bool precise_ = true;
 };
 

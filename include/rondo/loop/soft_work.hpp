@@ -17,9 +17,9 @@
 #include <exception>
 #include <new>
 #include <sys/eventfd.h>
-#include <system_error>
 #include <unistd.h>
 
+#include <rondo/loop/own_descriptor.hpp>
 #include <rondo/loop/soft_entry.hpp>
 #include <rondo/loop/soft_table.hpp>
 #include <rondo/loop/soft_waits.hpp>
@@ -30,21 +30,13 @@ namespace rondo::detail {
 /// What threads have finished.
 class soft_finished {
  public:
-  soft_finished() : bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    if (bell_ >= 0) return;
-    const int error = errno;
-    throw std::system_error(
-        error, std::generic_category(),
-        error == EMFILE || error == ENFILE
-            ? "eventfd found no free descriptor: raise the limit on open files (ulimit -n)"
-            : "eventfd");
-  }
+  /// Throws: std::system_error. When it goes, the pool has ended its threads: none is on its way
+  /// here.
+  soft_finished() = default;
   soft_finished(const soft_finished&) = delete;
   soft_finished& operator=(const soft_finished&) = delete;
-  /// The pool has ended its threads before: none is on its way here.
-  ~soft_finished() { ::close(bell_); }
 
-  [[nodiscard]] int bell() const noexcept { return bell_; }
+  [[nodiscard]] int bell() const noexcept { return bell_.get(); }
 
   /// On a thread of the pool. The entry belongs to the ring from here on.
   void add(soft_entry& s) noexcept {
@@ -55,7 +47,7 @@ class soft_finished {
                                             std::memory_order_relaxed));
     if (newest != nullptr) return;  // whoever found it empty rings
     const std::uint64_t one = 1;
-    [[maybe_unused]] const auto written = ::write(bell_, &one, sizeof one);
+    [[maybe_unused]] const auto written = ::write(bell_.get(), &one, sizeof one);
   }
 
   /// By the ring: all of them, newest first.
@@ -76,7 +68,7 @@ class soft_finished {
 
  private:
   std::atomic<soft_entry*> newest_{nullptr};
-  int bell_;
+  own_descriptor bell_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"};
 };
 
 class soft_work {
