@@ -985,3 +985,15 @@ TEST_CASE("run_once does not look for deadlocks, and does not wait either") {
   other.join();
   CHECK(handle.done());
 }
+
+VIRTUAL_TEST("a thread call that is refused in a canceled task does not hold the time") {
+  auto handle = rondo::spawn([]() -> task<> {
+    const auto refused = co_await rondo::as_result(rondo::to_thread([] {}));
+    CHECK(refused.error() == rondo::errc::canceled);
+    co_await rondo::shield(rondo::sleep_for(1h));
+  });
+  handle.cancel();
+  const auto begin = now();
+  co_await handle.wait();
+  CHECK(now() - begin == 1h);
+}

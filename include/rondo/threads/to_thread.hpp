@@ -77,12 +77,13 @@ class thread_call_state : leaf, listener, ready_node, thread_pool::job {
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
     line_ = &line;
     told_ = told;
-    waiter = continuation(static_cast<listener&>(*this));
     if (line.canceled()) [[unlikely]] {
       how_ = outcome::canceled;
+      waiter = told;
       line.refuse(*this);
       return true;
     }
+    waiter = continuation(static_cast<listener&>(*this));
     line.enter(*this);
     ++line.loop().outside().certain;
     try {
