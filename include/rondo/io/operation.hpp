@@ -162,6 +162,8 @@ class operation_state : in_flight, leaf, ready_node {
     op_.prepare(*entry);
     loop().launch(*entry, *this);
     line_->enter(*this);
+    // Making room for the entry may have brought a completion that has canceled the line.
+    if (!gives_back<Op> && line_->canceled()) [[unlikely]] loop().cancel(*this);
     return true;
   }
 
