@@ -174,7 +174,9 @@ struct close_op {
   }
   bool again(int&) noexcept { return !std::exchange(others_canceled, true); }
   [[nodiscard]] io_uring_sqe* reserve(engine& loop) const noexcept {
-    return others_canceled ? loop.reserve_close(fd.native_handle()) : loop.reserve();
+    if (others_canceled) return loop.reserve_close(fd.native_handle());
+    loop.descriptor_closes(fd.native_handle());
+    return loop.reserve();
   }
 };
 
