@@ -23,6 +23,7 @@
 #include <rondo/fs/file.hpp>
 #include <rondo/fs/whole_file.hpp>
 #include <rondo/io/emulation.hpp>
+#include <rondo/io/multishot.hpp>
 #include <rondo/io/ops/file.hpp>
 #include <rondo/io/ops/misc.hpp>
 #include <rondo/io/ops/net.hpp>
@@ -31,6 +32,7 @@
 #include <rondo/loop/spawn.hpp>
 #include <rondo/net/endpoint.hpp>
 #include <rondo/net/resolve.hpp>
+#include <rondo/net/serve.hpp>
 #include <rondo/net/tcp.hpp>
 #include <rondo/threads/oneshot.hpp>
 #include <rondo/threads/to_thread.hpp>

@@ -13,10 +13,12 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 
 #include <rondo/compose/as_result.hpp>
+#include <rondo/compose/cancellation.hpp>
 #include <rondo/compose/shield.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/loop/event_loop.hpp>
@@ -75,18 +77,19 @@ task<> accept_connections(Listener& listener, connections& open, std::size_t mos
       start(std::move(*peer));
       continue;
     }
-    const std::error_code error = peer.error();
-    if (error == errc::canceled) co_await checkpoint();
-    if (error == errc::closed) co_return;
-    switch (accept_trouble_of(error.value())) {
+    const std::error_code code = peer.error();
+    if (code == errc::canceled) co_await checkpoint();
+    if (code == errc::closed) co_return;
+    const std::system_error error(code, "accept");
+    switch (accept_trouble_of(code.value())) {
       case accept_trouble::peer_has_gone:
         break;
       case accept_trouble::no_room:
-        if (!std::exchange(told, true)) open.report(peer.exception());
+        if (!std::exchange(told, true)) open.report(std::make_exception_ptr(error));
         co_await try_for(accept_pause, open.change());  // a connection that ends makes room
         break;
       default:
-        std::rethrow_exception(peer.exception());
+        throw error;
     }
   }
 }
