@@ -22,6 +22,7 @@
 #include <rondo/core/task.hpp>
 #include <rondo/fs/file.hpp>
 #include <rondo/fs/whole_file.hpp>
+#include <rondo/io/buffer_ring.hpp>
 #include <rondo/io/emulation.hpp>
 #include <rondo/io/multishot.hpp>
 #include <rondo/io/ops/file.hpp>
