@@ -21,6 +21,7 @@
 #include <rondo/core/result.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/fs/file.hpp>
+#include <rondo/fs/watch.hpp>
 #include <rondo/fs/whole_file.hpp>
 #include <rondo/io/buffer_ring.hpp>
 #include <rondo/io/emulation.hpp>
@@ -35,6 +36,7 @@
 #include <rondo/net/resolve.hpp>
 #include <rondo/net/serve.hpp>
 #include <rondo/net/tcp.hpp>
+#include <rondo/process/signals.hpp>
 #include <rondo/threads/oneshot.hpp>
 #include <rondo/threads/to_thread.hpp>
 #include <rondo/threads/with_stop_token.hpp>

@@ -4,8 +4,10 @@
 
 #include <rondo/net/tcp.hpp>
 #include <stdexcept>
+#include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "support/heap.hpp"
 #include "support/loop_test.hpp"
@@ -48,7 +50,7 @@ LOOP_TEST("chunks are moved, swapped and assigned, and each buffer comes back on
   buffer_ring ring{4, 8};
   tcp_ends ends = co_await tcp_pair();
   auto chunks = ends.b.receive_many(ring);
-  const auto get = [&](const char* text) -> task<buffer_ring::chunk> {
+  const auto get = [&](std::string_view text) -> task<buffer_ring::chunk> {
     co_await ends.a.write(text);
     auto c = co_await chunks.next();
     co_return std::move(*c);

@@ -185,6 +185,21 @@ LOOP_TEST("a reset is an error that names the operation; then comes the end") {
   CHECK(ring.available() == 4);
 }
 
+LOOP_TEST("what came before an error is given before it") {
+  buffer_ring ring{4, 64};
+  tcp_ends ends = co_await tcp_pair();
+  auto chunks = ends.b.receive_many(ring);
+  co_await try_for(0s, chunks.next());
+  send(ends.a, "before");
+  co_await until([&ring] { return ring.available() == 3; });
+  reset(ends.a);
+  co_await settle();
+  const auto before = co_await chunks.next();
+  CHECK(text_of(before) == "before");
+  const std::error_code code = co_await next_code(chunks);
+  CHECK(code == std::errc::connection_reset);
+}
+
 LOOP_TEST("what is not connected is an error") {
   buffer_ring ring{4, 64};
   tcp_stream none;
