@@ -32,6 +32,8 @@
 #include <rondo/net/endpoint.hpp>
 #include <rondo/net/resolve.hpp>
 #include <rondo/net/tcp.hpp>
+#include <rondo/threads/loop_pool.hpp>
+#include <rondo/threads/on.hpp>
 #include <rondo/threads/oneshot.hpp>
 #include <rondo/threads/to_thread.hpp>
 #include <rondo/threads/with_stop_token.hpp>

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "support/loop_test.hpp"
+#include "support/other_loop.hpp"
 
 namespace rondo::test {
 
@@ -124,6 +125,8 @@ task<> each_that_waits(Visit visit) {
   co_await visit("with_stop_token", [] { return with_stop_token({}, for_ever()); });
   static context_var<int> variable;
   co_await visit("with_context", [] { return with_context(variable, 1, for_ever()); });
+  const other_loop other;
+  co_await visit("on", [&] { return on(other.loop(), for_ever()); });
   co_await visit("finally", [] { return finally(for_ever(), [] {}); });
 
   co_await stream.close();

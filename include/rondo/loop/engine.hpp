@@ -95,6 +95,8 @@ class engine : public loop_base, spawner {
   void own(spawned_base& task) noexcept { task.launch(*this, owned_); }
 
  protected:
+  using spawner::start_no_more;
+
   static constexpr time_point never = time_point::max();
 
   engine(report_function on_report, const loop_options& options)
