@@ -11,6 +11,8 @@
 // Besides bytes they carry open descriptors from one process to another: net/descriptor_passing.hpp.
 
 #include <cerrno>
+#include <fcntl.h>
+#include <span>
 #include <string>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -27,6 +29,10 @@
 
 namespace rondo {
 
+namespace detail {
+struct connect_unix_op;
+}
+
 /// How it is read and written: net/stream_socket.hpp.
 class unix_stream : public detail::stream_socket {
  public:
@@ -36,11 +42,7 @@ class unix_stream : public detail::stream_socket {
 
   /// Connects; waits while the listener has no room. Canceled: the attempt is given up.
   /// Throws: std::system_error that names the endpoint.
-  [[nodiscard]] static io::operation<detail::connect_stream_op<unix_stream>> connect(
-      const endpoint& peer) {
-    using op = detail::connect_stream_op<unix_stream>;
-    return io::operation<op>(op{peer});
-  }
+  [[nodiscard]] static io::operation<detail::connect_unix_op> connect(const endpoint& peer);
 
   /// Writes all bytes, at least one, and sends descriptors with the first of them: the peer gets
   /// descriptors of its own for the same open files. Keep alive: the bytes, unless they are given
@@ -108,6 +110,25 @@ class unix_listener : public detail::socket_base {
 }
 
 // Implementation
+
+namespace detail {
+
+/// A listener that has no room refuses a socket that does not block, with EAGAIN, and nothing tells
+/// when it has. One that blocks waits.
+struct connect_unix_op : connect_stream_op<unix_stream> {
+  bool again(int& result) noexcept {
+    if (result != -EAGAIN || waits) return false;
+    waits = ::fcntl(fd.native_handle(), F_SETFL, 0) == 0;
+    return waits;
+  }
+  bool waits = false;
+};
+
+}  // namespace detail
+
+inline io::operation<detail::connect_unix_op> unix_stream::connect(const endpoint& peer) {
+  return io::operation<detail::connect_unix_op>(detail::connect_unix_op{{peer}});
+}
 
 inline unix_listener unix_listener::bind(const endpoint& at, unix_listen_options options) {
   const auto failed = [&at](const char* call) {
