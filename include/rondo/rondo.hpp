@@ -22,6 +22,7 @@
 #include <rondo/core/task.hpp>
 #include <rondo/fs/file.hpp>
 #include <rondo/fs/whole_file.hpp>
+#include <rondo/io/async_stream.hpp>
 #include <rondo/io/emulation.hpp>
 #include <rondo/io/ops/file.hpp>
 #include <rondo/io/ops/misc.hpp>
@@ -29,9 +30,16 @@
 #include <rondo/loop/event_loop.hpp>
 #include <rondo/loop/run.hpp>
 #include <rondo/loop/spawn.hpp>
+#include <rondo/net/connect.hpp>
 #include <rondo/net/endpoint.hpp>
 #include <rondo/net/resolve.hpp>
+#include <rondo/net/send_file.hpp>
 #include <rondo/net/tcp.hpp>
+#include <rondo/net/udp.hpp>
+#include <rondo/net/unix.hpp>
+#include <rondo/streams/buffered_reader.hpp>
+#include <rondo/streams/buffered_writer.hpp>
+#include <rondo/streams/pipe.hpp>
 #include <rondo/threads/loop_pool.hpp>
 #include <rondo/threads/on.hpp>
 #include <rondo/threads/oneshot.hpp>

@@ -35,6 +35,18 @@
 
 namespace rondo::detail {
 
+/// A descriptor that is being closed. An operation of several steps that has done one of them asks
+/// for no other one on it: the number may be somebody else's by then.
+struct closing_descriptor : list_hook {
+  closing_descriptor() noexcept = default;
+  closing_descriptor(closing_descriptor&&) noexcept : list_hook() {}  // only before it is known
+  closing_descriptor& operator=(closing_descriptor&&) = delete;
+  ~closing_descriptor() {
+    if (linked()) unlink();
+  }
+  int fd = -1;
+};
+
 class engine : public loop_base, spawner {
  public:
   // For operations.
@@ -60,6 +72,17 @@ class engine : public loop_base, spawner {
     io_uring_prep_cancel_fd(entry, fd, IORING_ASYNC_CANCEL_ALL);
     entry->user_data = 0;
     return reserve_beside();
+  }
+
+  /// From now on, until it is unlinked.
+  void begin_to_close(closing_descriptor& closing, int fd) noexcept {
+    closing.fd = fd;
+    closing_.push_back(closing);
+  }
+  [[nodiscard]] bool is_being_closed(int fd) noexcept {
+    bool found = false;
+    closing_.for_each([&](const closing_descriptor& c) noexcept { found = found || c.fd == fd; });
+    return found;
   }
 
   /// The entry was filled: from now on the kernel may use the operation's memory.
@@ -360,6 +383,7 @@ class engine : public loop_base, spawner {
   intrusive_list<in_flight> ending_;  // in flight, too: canceled, or sure to end by itself, which
                                       // is looked at when time is virtual
   intrusive_list<in_flight> to_cancel_;
+  intrusive_list<closing_descriptor> closing_;
   spawner::tasks owned_;
   spawner::tasks unclaimed_;  // they have failed, and nobody has asked yet
   wake_poll wake_poll_;
