@@ -24,6 +24,7 @@
 #include <rondo/fs/whole_file.hpp>
 #include <rondo/io/async_stream.hpp>
 #include <rondo/io/emulation.hpp>
+#include <rondo/io/multishot.hpp>
 #include <rondo/io/ops/file.hpp>
 #include <rondo/io/ops/misc.hpp>
 #include <rondo/io/ops/net.hpp>
@@ -34,6 +35,7 @@
 #include <rondo/net/endpoint.hpp>
 #include <rondo/net/resolve.hpp>
 #include <rondo/net/send_file.hpp>
+#include <rondo/net/serve.hpp>
 #include <rondo/net/tcp.hpp>
 #include <rondo/net/udp.hpp>
 #include <rondo/net/unix.hpp>

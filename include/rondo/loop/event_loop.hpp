@@ -320,6 +320,7 @@ inline void event_loop::finish() noexcept {
   }
   cancel_everything_in_flight();
   while (kernel_holds_something() || has_ready()) turn(never);
+  wound_up();
   finishing_ = false;
   stuck_ = false;
 }
