@@ -36,6 +36,18 @@
 
 namespace rondo::detail {
 
+/// A descriptor that is being closed. An operation of several steps that has done one of them asks
+/// for no other one on it: the number may be somebody else's by then.
+struct closing_descriptor : list_hook {
+  closing_descriptor() noexcept = default;
+  closing_descriptor(closing_descriptor&&) noexcept : list_hook() {}  // only before it is known
+  closing_descriptor& operator=(closing_descriptor&&) = delete;
+  ~closing_descriptor() {
+    if (linked()) unlink();
+  }
+  int fd = -1;
+};
+
 class engine : public loop_base, spawner {
  public:
   // For operations.
@@ -61,6 +73,19 @@ class engine : public loop_base, spawner {
     io_uring_prep_cancel_fd(entry, fd, IORING_ASYNC_CANCEL_ALL);
     entry->user_data = 0;
     return reserve_beside();
+  }
+
+  /// From now on, until it is unlinked, a descriptor is being closed: the kernel ends what is in
+  /// flight on it.
+  void begin_to_close(closing_descriptor& closing, int fd) noexcept {
+    closing.fd = fd;
+    closing_.push_back(closing);
+    guests_.for_each([fd](guest& g) { g.hear(g, guest::news::descriptor_closes, fd); });
+  }
+  [[nodiscard]] bool is_being_closed(int fd) noexcept {
+    bool found = false;
+    closing_.for_each([&](const closing_descriptor& c) noexcept { found = found || c.fd == fd; });
+    return found;
   }
 
   /// The entry was filled: from now on the kernel may use the operation's memory.
@@ -91,10 +116,6 @@ class engine : public loop_base, spawner {
 
   /// It hears of what happens from now on, until it unlinks itself or the loop ends.
   void admit(guest& g) noexcept { guests_.push_back(g); }
-  /// The descriptor is about to be closed: the kernel ends what is in flight on it.
-  void descriptor_closes(int fd) noexcept {
-    guests_.for_each([fd](guest& g) { g.hear(g, guest::news::descriptor_closes, fd); });
-  }
   /// Everything in flight is being canceled because the run has ended.
   [[nodiscard]] bool winds_up() const noexcept { return winds_up_; }
 
@@ -120,6 +141,8 @@ class engine : public loop_base, spawner {
   void own(spawned_base& task) noexcept { task.launch(*this, owned_); }
 
  protected:
+  using spawner::start_no_more;
+
   static constexpr time_point never = time_point::max();
 
   engine(report_function on_report, const loop_options& options)
@@ -390,6 +413,7 @@ class engine : public loop_base, spawner {
   intrusive_list<in_flight> ending_;  // in flight, too: canceled, or sure to end by itself, which
                                       // is looked at when time is virtual
   intrusive_list<in_flight> to_cancel_;
+  intrusive_list<closing_descriptor> closing_;
   intrusive_list<guest> guests_;
   spawner::tasks owned_;
   spawner::tasks unclaimed_;  // they have failed, and nobody has asked yet

@@ -278,6 +278,7 @@ inline event_loop::~event_loop() {
     detail::running_loop = outer;
   }
   threads_.end();
+  start_no_more();  // what other threads still bring is told that it is canceled
   inbox_.deliver(*this);
   while (has_ready()) run_ready(64);
   report_unclaimed();
