@@ -29,9 +29,10 @@ inline rondo::task<> echo(rondo::tcp_stream peer, counter& served) {
   }
 }
 
-inline rondo::task<> serve(std::vector<int> fds, bench::row& row) {
+template <typename Echo>
+rondo::task<> serve_all(std::vector<int> fds, bench::row& row, Echo echo_all) {
   counter served;
-  for (const int fd : fds) rondo::spawn(echo(rondo::tcp_stream::adopt(fd), served));
+  for (const int fd : fds) rondo::spawn(echo_all(rondo::tcp_stream::adopt(fd), served));
   while (row.again()) {
     rondo::oneshot<int> ended;
     served.ended = &ended;
@@ -41,7 +42,8 @@ inline rondo::task<> serve(std::vector<int> fds, bench::row& row) {
   served.left = 1'000'000'000;
 }
 
-inline int answer(const char* contender, rondo::backend backend) {
+template <typename Echo = rondo::task<> (*)(rondo::tcp_stream, counter&)>
+int answer(const char* contender, rondo::backend backend, Echo echo_all = &echo) {
   rondo::loop_options options;
   options.backend = backend;
   try {
@@ -52,7 +54,7 @@ inline int answer(const char* contender, rondo::backend backend) {
   for (const int connections : question::rows) {
     bench::row row = question::row(contender, connections);
     question::load load(connections);
-    rondo::run(serve(load.fds, row), options);
+    rondo::run(serve_all(load.fds, row, echo_all), options);
   }
   return 0;
 }
