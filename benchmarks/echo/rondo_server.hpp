@@ -29,10 +29,9 @@ inline rondo::task<> echo(rondo::tcp_stream peer, counter& served) {
   }
 }
 
-template <typename Echo>
-rondo::task<> serve_all(std::vector<int> fds, bench::row& row, Echo echo_all) {
+inline rondo::task<> serve(std::vector<int> fds, bench::row& row) {
   counter served;
-  for (const int fd : fds) rondo::spawn(echo_all(rondo::tcp_stream::adopt(fd), served));
+  for (const int fd : fds) rondo::spawn(echo(rondo::tcp_stream::adopt(fd), served));
   while (row.again()) {
     rondo::oneshot<int> ended;
     served.ended = &ended;
@@ -42,8 +41,7 @@ rondo::task<> serve_all(std::vector<int> fds, bench::row& row, Echo echo_all) {
   served.left = 1'000'000'000;
 }
 
-template <typename Echo = rondo::task<> (*)(rondo::tcp_stream, counter&)>
-int answer(const char* contender, rondo::backend backend, Echo echo_all = &echo) {
+inline int answer(const char* contender, rondo::backend backend) {
   rondo::loop_options options;
   options.backend = backend;
   try {
@@ -54,7 +52,7 @@ int answer(const char* contender, rondo::backend backend, Echo echo_all = &echo)
   for (const int connections : question::rows) {
     bench::row row = question::row(contender, connections);
     question::load load(connections);
-    rondo::run(serve_all(load.fds, row, echo_all), options);
+    rondo::run(serve(load.fds, row), options);
   }
   return 0;
 }
