@@ -130,6 +130,7 @@ POSTGRES_TEST(
   const auto give_up = [](postgres::connection& on) -> task<> {
     auto p = co_await on.pipeline();
     p.query("select 1");
+    p.sync();
     p.query("select pg_sleep(1000)");
     p.query("select 2");
     static_cast<void>(co_await p.next());
@@ -162,6 +163,7 @@ POSTGRES_TEST(
     auto c = co_await postgres::connect(server.conninfo());
     auto p = co_await c.pipeline();
     p.query("select 1");
+    p.sync();
     p.query("select pg_sleep(1000)");
     p.query("select 2");
     static_cast<void>(co_await p.next());

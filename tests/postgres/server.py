@@ -49,7 +49,8 @@ def programs():
     """The folder with the newest server's programs."""
     found = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres"),
                    key=lambda p: float(p.parts[-3]))
-    found += [pathlib.Path(p) for p in [shutil.which("postgres")] if p]
+    if not found and shutil.which("postgres"):
+        found.append(pathlib.Path(shutil.which("postgres")))
     if not found:
         sys.exit("PostgreSQL's server is not installed")
     return found[-1].parent
@@ -139,7 +140,7 @@ class server:
         self.everybody(signal.SIGCONT)
 
     def end(self):
-        if self.process.poll() is None:
+        if self.process and self.process.poll() is None:
             self.thaw()
             self.process.send_signal(signal.SIGQUIT)
             self.process.wait()
@@ -155,8 +156,8 @@ def main(folder, template):
     (folder / "data" / "pg_hba.conf").write_text(ACCESS)
     give_to_the_user(folder)
     it = server(folder)
-    it.start()
     try:
+        it.start()
         print(it.port, flush=True)
         for line in sys.stdin:
             getattr(it, line.strip())()

@@ -41,6 +41,9 @@ struct codec;
 
 /// A JSON document as it is written. To work with it give `get` a class such as nlohmann::json.
 struct json {
+  json() noexcept {}
+  explicit json(std::string document) noexcept : text(std::move(document)) {}
+
   std::string text;
 };
 
@@ -173,7 +176,7 @@ struct codec<json> {
   static constexpr unsigned oid = 3802;
   static constexpr unsigned array_oid = 3807;
   static void write(const json& value, std::string& to) { to += value.text; }
-  static json read(std::string_view text) { return json{std::string(text)}; }
+  static json read(std::string_view text) { return json(std::string(text)); }
 };
 template <detail::json_class T>
 struct codec<T> {

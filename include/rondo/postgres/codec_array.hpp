@@ -3,7 +3,8 @@
 //
 // Arrays of the server as std::vector, of several dimensions as vectors of vectors.
 //
-//     co_await c.query("select * from users where id = any($1)", std::vector{1, 2, 3});
+//     const std::vector ids{1, 2, 3};
+//     co_await c.query("select * from users where id = any($1)", ids);
 //     auto tags = rows[0].get<std::vector<std::string>>("tags");
 //
 // Elements that may be null are std::optional. The text form is {1,2,NULL} and {"a b","say \"hi\""}

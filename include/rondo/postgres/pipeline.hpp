@@ -11,7 +11,8 @@
 // It is a stream of answers: `next()` gives one after the other. What was sent between two
 // synchronisation points is one transaction: if a statement fails, its work is undone and the
 // others up to the point are skipped. `sync()` sets such a point; whoever waits for the answer to
-// something sets one behind all that was sent by then.
+// something sets one behind all that was sent by then. The server sends its answers when it comes
+// to such a point, or when it has 8 KiB of them.
 
 #include <cstddef>
 #include <deque>
@@ -81,6 +82,10 @@ class pipeline {
  private:
   void add(detail::request r);
   void end() noexcept;
+  [[nodiscard]] detail::session& mine() const {
+    if (session_ == nullptr) throw std::logic_error("rondo: a pipeline was used after its end");
+    return *session_;
+  }
 
   std::optional<detail::session::turn> turn_;
   detail::session* session_;
@@ -97,23 +102,24 @@ inline pipeline::pipeline(detail::session& s, detail::session::turn mine)
 }
 
 inline void pipeline::add(detail::request r) {
-  if (session_->is_broken()) throw session_->error_now(r.take_sql());
+  detail::session& s = mine();
+  if (s.is_broken()) throw s.error_now(r.take_sql());
   statements_.push_back(r.sql());
-  if (r.send(session_->native(), true) != 1) {
+  if (r.send(s.native(), true) != 1) {
     statements_.pop_back();
-    throw session_->error_now(r.take_sql());
+    throw s.error_now(r.take_sql());
   }
-  session_->not_synced();
+  s.not_synced();
   ++unsynced_;
 }
 
 inline void pipeline::sync() {
-  session_->sync();
+  mine().sync();
   unsynced_ = 0;
 }
 
 inline task<std::optional<rows>> pipeline::next() & {
-  detail::session& s = *session_;
+  detail::session& s = mine();
   for (;;) {
     if (statements_.empty() && (s.syncs() == 0 || s.is_broken())) co_return std::nullopt;
     if (unsynced_ != 0 && unsynced_ == statements_.size() && !s.is_broken()) sync();
@@ -162,6 +168,7 @@ inline task<std::vector<rows>> pipeline::finish() & {
 }
 
 inline task<> pipeline::close() & {
+  if (session_ == nullptr) co_return;
   end();
   if (session_->is_left() && !session_->is_broken()) co_await shield(session_->recover());
   session_ = nullptr;
