@@ -18,5 +18,6 @@
 #include <rondo/postgres/error.hpp>
 #include <rondo/postgres/notifications.hpp>
 #include <rondo/postgres/pipeline.hpp>
+#include <rondo/postgres/pool.hpp>
 #include <rondo/postgres/rows.hpp>
 #include <rondo/postgres/statement.hpp>

@@ -119,6 +119,7 @@ class connection {
   }
 
  private:
+  friend class pool;
   friend task<connection> connect(std::string conninfo);
   explicit connection(std::unique_ptr<detail::session> s) noexcept : session_(std::move(s)) {}
 
@@ -126,6 +127,8 @@ class connection {
     RONDO_ASSERT(session_ != nullptr, "a postgres::connection was used that was never opened");
     return *session_;
   }
+
+  [[nodiscard]] task<rows> execute(detail::request r) & { return mine().execute(std::move(r)); }
 
   std::unique_ptr<detail::session> session_;
 };

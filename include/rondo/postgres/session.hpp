@@ -34,13 +34,13 @@
 #include <rondo/compose/cancellation.hpp>
 #include <rondo/compose/shield.hpp>
 #include <rondo/core/task.hpp>
-#include <rondo/core/wait_list.hpp>
 #include <rondo/io/ops/misc.hpp>
 #include <rondo/postgres/cancel_request.hpp>
 #include <rondo/postgres/error.hpp>
 #include <rondo/postgres/libpq.hpp>
 #include <rondo/postgres/rows.hpp>
 #include <rondo/postgres/statement.hpp>
+#include <rondo/postgres/waiting_room.hpp>
 #include <rondo/time/timeout.hpp>
 
 namespace rondo::postgres {
@@ -53,19 +53,6 @@ struct notification {
 };
 
 namespace detail {
-
-class change_state;
-
-/// Waits until something has changed in a session.
-class [[nodiscard]] change_description : public rondo::detail::only_in_rondo {
- public:
-  using state_type = change_state;
-  explicit change_description(rondo::detail::wait_list& list) noexcept : list_(&list) {}
-
- private:
-  friend change_state;
-  rondo::detail::wait_list* list_;
-};
 
 class session {
  public:
@@ -169,7 +156,7 @@ class session {
 
   [[nodiscard]] std::optional<notification> take_notification();
   /// Waits for the end of whoever uses the session, or for a notification that they have read.
-  [[nodiscard]] change_description change() noexcept { return change_description(changed_); }
+  [[nodiscard]] wait_description change() noexcept { return changed_.wait(); }
 
   std::chrono::nanoseconds cancel_timeout = std::chrono::seconds(5);
   notice_function on_notice;
@@ -204,22 +191,10 @@ class session {
   unsigned statements_ = 0;                  // prepared so far
   std::optional<oneshot<>> cancel_request_;  // under way
   std::deque<notification> notifications_;
-  rondo::detail::wait_list changed_;
+  waiting_room changed_;
 };
 
 // Implementation
-
-class change_state : public rondo::detail::place_in_list {
- public:
-  explicit change_state(change_description&& d) noexcept : list_(d.list_) {}
-  [[nodiscard]] bool start(rondo::detail::scope& line, rondo::detail::continuation told) noexcept {
-    if (refused(line, told)) return true;
-    return wait_in(*list_);
-  }
-
- private:
-  rondo::detail::wait_list* list_;
-};
 
 inline session::session(connection_handle connection) : connection_(std::move(connection)) {
   PQsetNoticeReceiver(native(), &session::noticed, this);  // the default prints

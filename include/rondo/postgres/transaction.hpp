@@ -59,13 +59,12 @@ class bracket {
       co_await session_.begin();
     }
     outermost_ = PQtransactionStatus(session_.native()) == PQTRANS_IDLE;
-    co_await session_.execute(request(outermost_ ? "begin" : "savepoint " + name_));
+    co_await session_.execute(request(opening()));
   }
   /// Throws: error; also when the server has rolled back instead, since a statement had failed and
   /// the body has gone on.
   [[nodiscard]] task<> commit() {
-    const rows done =
-        co_await session_.execute(request(outermost_ ? "commit" : "release savepoint " + name_));
+    const rows done = co_await session_.execute(request(closing()));
     if (done.command() != "ROLLBACK") co_return;
     error_fields fields;
     fields.sqlstate = sqlstate::in_failed_transaction;
@@ -76,15 +75,21 @@ class bracket {
   [[nodiscard]] task<> roll_back() {
     try {
       if (session_.is_broken() || PQtransactionStatus(session_.native()) == PQTRANS_IDLE) co_return;
-      co_await session_.execute(request(outermost_ ? "rollback" : back_to_savepoint()));
+      co_await session_.execute(request(undoing()));
     } catch (const std::exception&) {
       session_.give_up();
     }
   }
 
  private:
-  [[nodiscard]] std::string back_to_savepoint() const {
-    return "rollback to savepoint " + name_ + "; release savepoint " + name_;
+  // Not in the await itself, where GCC 12 would destroy what ?: gives twice.
+  [[nodiscard]] std::string opening() const { return outermost_ ? "begin" : "savepoint " + name_; }
+  [[nodiscard]] std::string closing() const {
+    return outermost_ ? "commit" : "release savepoint " + name_;
+  }
+  [[nodiscard]] std::string undoing() const {
+    return outermost_ ? "rollback"
+                      : "rollback to savepoint " + name_ + "; release savepoint " + name_;
   }
 
   session& session_;
