@@ -73,7 +73,10 @@ std::set<std::string> awaitables_in_headers() {
   const std::filesystem::path root = std::filesystem::path(RONDO_SOURCE_DIR) / "include" / "rondo";
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
     const std::string path = entry.path().string();
-    if (!path.ends_with(".hpp") || path.find("/http") != path.npos) continue;
+    if (!path.ends_with(".hpp") || path.find("/http") != path.npos ||
+        path.find("/postgres") != path.npos) {
+      continue;
+    }
     std::ifstream in(path);
     std::string text((std::istreambuf_iterator<char>(in)), {});
     text = std::regex_replace(text, std::regex("//[^\n]*"), "");

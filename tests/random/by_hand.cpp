@@ -181,6 +181,7 @@ class play : detail::listener {
   task<int> transfer(const node&) { std::abort(); }
   void started(const node& n) { log("+" + std::to_string(n.id)); }
   void ended(const node& n, end e, bool) { log("-" + std::to_string(n.id) + text(e)); }
+  void canceled_since(const node&) {}  // the model knows
   void noted(const node& n, int index) {
     log("*" + std::to_string(n.id) + "[" + std::to_string(index) + "]");
   }
