@@ -37,6 +37,8 @@
 #include <rondo/net/tcp.hpp>
 #include <rondo/net/udp.hpp>
 #include <rondo/net/unix.hpp>
+#include <rondo/process/command.hpp>
+#include <rondo/process/process.hpp>
 #include <rondo/streams/buffered_reader.hpp>
 #include <rondo/streams/buffered_writer.hpp>
 #include <rondo/streams/pipe.hpp>

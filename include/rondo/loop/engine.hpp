@@ -164,8 +164,11 @@ class engine : public loop_base, spawner {
   void cancel_owned() noexcept {
     owned_.for_each([](spawned_base& task) { task.cancel(); });
   }
-  void cancel_everything_in_flight() noexcept {
+  void cancel_newcomers() noexcept {
     in_flight_.for_each([this](in_flight& op) { cancel(op); });
+  }
+  void cancel_everything_in_flight() noexcept {
+    cancel_newcomers();
     ending_.for_each([this](in_flight& op) { cancel(op); });
   }
 

@@ -318,7 +318,10 @@ inline void event_loop::finish() noexcept {
     turn(never);
   }
   cancel_everything_in_flight();
-  while (kernel_holds_something() || has_ready()) turn(never);
+  while (kernel_holds_something() || has_ready()) {
+    turn(never);
+    cancel_newcomers();  // destructors of what tasks have owned may have left something to the loop
+  }
   finishing_ = false;
   stuck_ = false;
 }
