@@ -163,6 +163,8 @@ class operation_state : in_flight, leaf, ready_node {
     if constexpr (operation_of_several_steps<Op>) step_.fd = entry->fd;
     loop().launch(*entry, *this);
     line_->enter(*this);
+    // Making room for the entry may have brought a completion that has canceled the line.
+    if (!gives_back<Op> && line_->canceled()) [[unlikely]] loop().cancel(*this);
     return true;
   }
 

@@ -27,6 +27,7 @@
 #include <rondo/core/task.hpp>
 #include <rondo/io/operation.hpp>
 #include <rondo/io/ops/net.hpp>
+#include <rondo/net/accept_many.hpp>
 #include <rondo/net/endpoint.hpp>
 #include <rondo/net/socket.hpp>
 #include <rondo/net/stream_socket.hpp>
@@ -83,6 +84,15 @@ class tcp_listener : public detail::socket_base {
   /// closed.
   auto accept() & {
     return io::operation(detail::accept_op<tcp_stream>{native_handle()});
+  }
+
+  /// Peer after peer, accepted by one operation of the kernel: `co_await peers.next()` gives an
+  /// optional<tcp_stream>. At most 64 or so are accepted before they are taken.
+  /// Throws (next): std::system_error. That there is no free descriptor (EMFILE) is told once; the
+  /// next call waits for room.
+  [[nodiscard]] io::multishot<detail::accept_many_source<tcp_stream>> accept_many() & {
+    using source = detail::accept_many_source<tcp_stream>;
+    return io::multishot<source>(source(native_handle()));
   }
 
  private:

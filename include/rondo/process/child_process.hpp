@@ -110,6 +110,7 @@ class child_process : in_flight {
     }
   }
   [[nodiscard]] bool wait_in(event_loop& loop) noexcept {
+    if (loop.winds_up()) return false;
     io_uring_sqe* const entry = loop.reserve();
     if (entry == nullptr) return false;
     io_uring_prep_poll_add(entry, pidfd(), POLLIN);
