@@ -61,7 +61,8 @@ rondo::task<> demo() {
   auto client = co_await rondo::tcp_stream::connect(listener.local_endpoint());
   co_await client.write("a question");
   client.shutdown_write();
-  const std::string answer = co_await rondo::buffered_reader(client).read_all();
+  rondo::buffered_reader in(client);
+  const std::string answer = co_await in.read_all();
   std::printf("%s", answer.c_str());
   running.cancel();
 }

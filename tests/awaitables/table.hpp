@@ -90,7 +90,7 @@ task<> each_that_waits(Visit visit) {
   ::fcntl(full.a.native_handle(), F_SETFL, 0);
   const int clogged = full.a.native_handle();
   unix_stream jammed = unix_stream::adopt(::dup(clogged));
-  unix_stream quiet = unix_stream::adopt(::dup(s.peer()));
+  unix_stream silent = unix_stream::adopt(::dup(s.peer()));
   udp_socket deaf = udp_socket::bind(endpoint::loopback(0));
   const const_buffer parts[] = {big, big};
   const int handed[] = {clogged};
@@ -111,7 +111,12 @@ task<> each_that_waits(Visit visit) {
   co_await visit("sendmsg", [&] { return io::sendmsg(clogged, &sent); });
   co_await visit("send of several buffers", [&] { return jammed.write(parts); });
   co_await visit("send_descriptors", [&] { return jammed.send_descriptors(big, handed); });
-  co_await visit("receive_descriptors", [&] { return quiet.receive_descriptors(space); });
+  co_await visit("receive_descriptors", [&] { return silent.receive_descriptors(space); });
+  unix_listener full_listener =
+      unix_listener::bind(endpoint::unix_path("@rondo-full-" + std::to_string(::getpid())), {.backlog = 0});
+  const endpoint no_room = full_listener.local_endpoint();
+  const unix_stream first_in_queue = co_await unix_stream::connect(no_room);
+  co_await visit("connect of a Unix stream", [&] { return unix_stream::connect(no_room); });
   co_await visit("receive_from", [&] { return deaf.receive_from(space); });
   co_await visit("poll", [&] { return io::poll(s.empty(), POLLIN); });
   co_await visit("accept", [&] { return listener.accept(); });

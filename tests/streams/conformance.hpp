@@ -224,6 +224,17 @@ struct stream_tests {
     CHECK(end == 0);
   }
 
+  static task<> is_closed_after_what_uses_it() {
+    auto ends = co_await Kind::make();
+    const auto talk = [](writer& to) -> task<> {
+      co_await yield();
+      co_await to.write("still open");
+    };
+    co_await finally(talk(ends.writer), ends.writer.close());
+    const std::string all = co_await read_to_end(ends.reader);
+    CHECK(all == "still open");
+  }
+
   static task<> is_an_error_without_a_reader() {
     auto ends = co_await Kind::make();
     co_await ends.reader.close();
@@ -308,6 +319,8 @@ struct stream_tests {
               is_closed_under_a_read)                                                            \
   STREAM_TEST(kind, name ": close ends a write", is_closed_under_a_write)                        \
   STREAM_TEST(kind, name ": a canceled task can close it", closes_in_a_canceled_scope)           \
+  STREAM_TEST(kind, name ": a close that was made before closes when it is awaited",             \
+              is_closed_after_what_uses_it)                                                      \
   STREAM_TEST(kind, name ": writing to nobody is an error and no signal",                        \
               is_an_error_without_a_reader)                                                      \
   STREAM_TEST(kind, name ": it leaves nothing open, closed or dropped", leaves_nothing_open)     \

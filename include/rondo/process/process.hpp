@@ -9,7 +9,8 @@
 //     auto sort = rondo::process::spawn(command("sort"), {.in = stdio::pipe, .out = stdio::pipe});
 //     co_await sort.stdin_().write("b\na\n");
 //     co_await sort.stdin_().close();
-//     std::string sorted = co_await buffered_reader(sort.stdout_()).read_all();
+//     buffered_reader lines(sort.stdout_());
+//     while (auto line = co_await lines.read_line()) ...
 //     int code = co_await sort.wait();
 //
 // A `process` that is dropped lets its program go on; the loop looks after its end.
