@@ -74,8 +74,10 @@ task<> each_that_waits(Visit visit) {
   auto stream = as_completed(two_for_ever());
   auto peers = listener.accept_many();
   buffer_ring ring(4, 64);
-  tcp_stream quiet = tcp_stream::adopt(::dup(s.peer()));
-  auto chunks = quiet.receive_many(ring);
+  tcp_stream mute = tcp_stream::adopt(::dup(s.peer()));
+  auto chunks = mute.receive_many(ring);
+  udp_socket deaf = udp_socket::bind(endpoint::loopback(0));
+  auto messages = deaf.receive_many(ring);
   signal_stream caught = signals({SIGUSR1});
   const temporary_folder folder;
   watch_stream changes = watch(folder / "", IN_CREATE);
@@ -92,6 +94,7 @@ task<> each_that_waits(Visit visit) {
   unix_stream jammed = unix_stream::adopt(::dup(clogged));
   unix_stream silent = unix_stream::adopt(::dup(s.peer()));
   udp_socket deaf = udp_socket::bind(endpoint::loopback(0));
+  unix_stream quiet = unix_stream::adopt(::dup(s.peer()));
   const const_buffer parts[] = {big, big};
   const int handed[] = {clogged};
   using detail::read_exactly_op;
@@ -122,6 +125,7 @@ task<> each_that_waits(Visit visit) {
   co_await visit("accept", [&] { return listener.accept(); });
   co_await visit("accept_many", [&] { return peers.next(); });
   co_await visit("receive_many", [&] { return chunks.next(); });
+  co_await visit("udp_socket::receive_many", [&] { return messages.next(); });
   co_await visit("signals", [&] { return caught.next(); });
   co_await visit("watch", [&] { return changes.next(); });
   co_await visit("serve", [&] { return serve(listener, keep); });

@@ -812,6 +812,30 @@ TEST_CASE("a receive that stays takes one buffer after the other, and ends witho
   CHECK(s.at_once() == std::vector<answer>{{5, -ENOBUFS, 0}});
 }
 
+TEST_CASE("a receive that polls first minds that there is no buffer only when something has come") {
+  server s;
+  sockets pair;
+  chosen_buffers buffers(4);
+  REQUIRE(s.ring().add_buffers(5, buffers.ring, 4) == 0);
+  const auto ask = [&](std::uint64_t number) {
+    io_uring_sqe* const e = s.ask(number);
+    io_uring_prep_recv_multishot(e, pair.a.native_handle(), nullptr, 0, 0);
+    e->flags |= IOSQE_BUFFER_SELECT;
+    e->ioprio |= IORING_RECVSEND_POLL_FIRST;
+    e->buf_group = 5;
+    s.named();
+  };
+  ask(1);
+  CHECK(s.at_once().empty());
+  REQUIRE(::send(pair.b.native_handle(), "one", 3, 0) == 3);
+  CHECK(s.one_later() == answer{1, -ENOBUFS, 0});
+  buffers.add(0);
+  ask(2);
+  const answer a = s.one_later();
+  CHECK(a == answer{2, 3, chosen(0, true)});
+  CHECK(buffers.text(a) == "one");
+}
+
 TEST_CASE("groups of buffers are added and removed once") {
   server s;
   chosen_buffers buffers(4);
