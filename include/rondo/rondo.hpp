@@ -21,8 +21,10 @@
 #include <rondo/core/result.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/fs/file.hpp>
+#include <rondo/fs/watch.hpp>
 #include <rondo/fs/whole_file.hpp>
 #include <rondo/io/async_stream.hpp>
+#include <rondo/io/buffer_ring.hpp>
 #include <rondo/io/emulation.hpp>
 #include <rondo/io/multishot.hpp>
 #include <rondo/io/ops/file.hpp>
@@ -39,6 +41,7 @@
 #include <rondo/net/tcp.hpp>
 #include <rondo/net/udp.hpp>
 #include <rondo/net/unix.hpp>
+#include <rondo/process/signals.hpp>
 #include <rondo/streams/buffered_reader.hpp>
 #include <rondo/streams/buffered_writer.hpp>
 #include <rondo/streams/pipe.hpp>

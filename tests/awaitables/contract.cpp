@@ -201,8 +201,8 @@ LOOP_TEST("nothing that can be awaited is missing from the table") {
   co_await each_that_waits(note);
   co_await each_that_gives_a_result(note);
   co_await each_that_is_short(note);
-  // Awaited inside the rows of task_group and serve.
-  names += "child_state group_join connections_change";
+  // Awaited inside the rows of task_group, serve, and signals.
+  names += "child_state group_join connections_change fill_op";
   for (const std::string& wanted : awaitables_in_headers()) {
     INFO(wanted);
     std::string text = wanted;

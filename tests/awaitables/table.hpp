@@ -73,6 +73,12 @@ task<> each_that_waits(Visit visit) {
   auto spawned = spawn(for_ever());
   auto stream = as_completed(two_for_ever());
   auto peers = listener.accept_many();
+  buffer_ring ring(4, 64);
+  tcp_stream quiet = tcp_stream::adopt(::dup(s.peer()));
+  auto chunks = quiet.receive_many(ring);
+  signal_stream caught = signals({SIGUSR1});
+  const temporary_folder folder;
+  watch_stream changes = watch(folder / "", IN_CREATE);
   const auto keep = [](tcp_stream) -> task<> { co_await for_ever(); };
   // A socket whose buffers are full, so that sending waits.
   const sockets full;
@@ -110,6 +116,9 @@ task<> each_that_waits(Visit visit) {
   co_await visit("poll", [&] { return io::poll(s.empty(), POLLIN); });
   co_await visit("accept", [&] { return listener.accept(); });
   co_await visit("accept_many", [&] { return peers.next(); });
+  co_await visit("receive_many", [&] { return chunks.next(); });
+  co_await visit("signals", [&] { return caught.next(); });
+  co_await visit("watch", [&] { return changes.next(); });
   co_await visit("serve", [&] { return serve(listener, keep); });
   co_await visit("sleep_for", [] { return sleep_for(std::chrono::hours(24)); });
   co_await visit("interval", [&] { return ticks.next(); });

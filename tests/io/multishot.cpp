@@ -258,6 +258,17 @@ LOOP_TEST("close ends what is in flight, drops what nobody has taken, and the st
   CHECK(seen.asked == 1);
 }
 
+LOOP_TEST("nothing is in flight any more when close ends") {
+  const bell b;
+  history seen;
+  {
+    rings stream = b.many(seen);
+    co_await try_for(0s, stream.next());
+    co_await stream.close();
+  }
+  CHECK(seen.living == 0);  // at once
+}
+
 LOOP_TEST("close works before anything was asked, and in a canceled task") {
   const bell b;
   history seen;

@@ -179,7 +179,8 @@ class multishot_block final : in_flight, guest, parked_stream, listener, ready_n
       if (last) b.let_go();
       return;
     }
-    if (b.phase_ == phase::armed && b.source_.full()) b.end_it();
+    // Whoever waits for it may be about to take it all: that is seen later.
+    if (b.phase_ == phase::armed && b.source_.full()) b.go_on_later();
     if (b.phase_ != phase::armed && !b.guest::linked()) b.loop_->admit(b);  // it must hear of a close
     if (b.waiting_ == nullptr) return;
     if (b.has_something()) {
@@ -228,6 +229,7 @@ class multishot_block final : in_flight, guest, parked_stream, listener, ready_n
       b.source_.passed();
       return b.free_if_done();
     }
+    if (b.phase_ == phase::armed && b.source_.full()) b.end_it();
     const bool tells = b.waiting_ != nullptr && b.has_something();
     if (b.waiting_ == nullptr || b.phase_ != phase::resting || tells) {
       b.source_.passed();

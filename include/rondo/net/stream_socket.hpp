@@ -20,6 +20,7 @@
 #include <rondo/io/operation.hpp>
 #include <rondo/io/ops/net.hpp>
 #include <rondo/net/endpoint.hpp>
+#include <rondo/net/receive_many.hpp>
 #include <rondo/net/socket.hpp>
 
 namespace rondo {
@@ -47,6 +48,14 @@ class stream_socket : public socket_base {
   /// half-way: how much came is lost.
   auto read_exactly(mutable_buffer to) & {
     return io::operation(recv_exactly_op{native_handle(), to});
+  }
+
+  /// What comes, as it comes, received by one operation of the kernel into buffers of a ring that
+  /// other streams use, too: `co_await chunks.next()` gives an optional<buffer_ring::chunk>, empty
+  /// at the end. Not together with read.
+  /// Throws (next): std::system_error; EBUSY when the ring is in use by another loop.
+  [[nodiscard]] io::multishot<receive_many_source> receive_many(buffer_ring& ring) & {
+    return io::multishot<receive_many_source>(receive_many_source(native_handle(), ring.group()));
   }
 
   /// Writes everything. Keep alive: the buffer, unless it is given away (an rvalue string or
