@@ -16,6 +16,7 @@
 #include <rondo/compose/when_any.hpp>
 #include <rondo/compose/with_context.hpp>
 #include <rondo/config.hpp>
+#include <rondo/core/async_generator.hpp>
 #include <rondo/core/context.hpp>
 #include <rondo/core/error.hpp>
 #include <rondo/core/result.hpp>
@@ -32,6 +33,17 @@
 #include <rondo/net/endpoint.hpp>
 #include <rondo/net/resolve.hpp>
 #include <rondo/net/tcp.hpp>
+#include <rondo/sync/barrier.hpp>
+#include <rondo/sync/broadcast.hpp>
+#include <rondo/sync/channel.hpp>
+#include <rondo/sync/condition_variable.hpp>
+#include <rondo/sync/event.hpp>
+#include <rondo/sync/latch.hpp>
+#include <rondo/sync/mutex.hpp>
+#include <rondo/sync/once.hpp>
+#include <rondo/sync/priority_channel.hpp>
+#include <rondo/sync/semaphore.hpp>
+#include <rondo/sync/shared_mutex.hpp>
 #include <rondo/threads/oneshot.hpp>
 #include <rondo/threads/to_thread.hpp>
 #include <rondo/threads/with_stop_token.hpp>
