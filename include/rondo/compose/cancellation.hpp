@@ -11,6 +11,7 @@
 
 #include <rondo/core/awaitable.hpp>
 #include <rondo/core/error.hpp>
+#include <rondo/core/pass.hpp>
 #include <rondo/core/scope.hpp>
 
 namespace rondo {

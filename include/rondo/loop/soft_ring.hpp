@@ -250,13 +250,16 @@ inline int soft_ring::attempt(const io_uring_sqe& e, soft_progress& p,
   return v.attempt(e, p);
 }
 
-/// As the kernel: without a buffer it ends, also if nothing has come; one into which nothing went
-/// stays.
+/// As the kernel: without a buffer it ends, also if nothing has come, unless it is to poll first; one
+/// into which nothing went stays.
 inline int soft_ring::receive_into_chosen(const io_uring_sqe& e, soft_progress& p) noexcept {
   p.flags = 0;
   soft_buffers::group* const group = buffers_.find(e.buf_group);
   const io_uring_buf* const buffer = group != nullptr ? group->next() : nullptr;
-  if (buffer == nullptr) return -ENOBUFS;
+  if (buffer == nullptr) {
+    const bool polls_first = (e.ioprio & IORING_RECVSEND_POLL_FIRST) != 0;
+    return polls_first && !soft::is_ready(e.fd, POLLIN) ? soft::must_wait : -ENOBUFS;
+  }
   io_uring_sqe filled = e;
   filled.addr = buffer->addr;
   filled.len = e.len == 0 || e.len > buffer->len ? buffer->len : e.len;

@@ -15,6 +15,7 @@
 
 #include <stdexcept>
 
+#include <rondo/core/pass.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/sync/mutex.hpp>
 
@@ -22,8 +23,7 @@ namespace rondo {
 
 namespace detail {
 class condition_wait;
-class pass_state;
-}  // namespace detail
+}
 
 /// Thread: the loop's. Keep it, the mutex and the guard alive while somebody waits.
 class condition_variable {
@@ -101,24 +101,11 @@ class condition_wait : public permits::request {
   permits& lock_;
 };
 
-/// Does not wait, but feels a cancellation, and lets others run now and then.
-class [[nodiscard]] pass_description : public only_in_rondo {
- public:
-  using state_type = pass_state;
-};
-class pass_state : public place_in_list {
- public:
-  explicit pass_state(pass_description&&) noexcept {}
-  [[nodiscard]] bool start(scope& line, continuation told) noexcept {
-    return line.canceled() ? refuse(line, told) : pass(line, told);
-  }
-};
-
 }  // namespace detail
 
 template <typename Pred>
 task<> condition_variable::wait(mutex::guard& guard, Pred pred) & {
-  co_await detail::pass_description();
+  co_await detail::pass();
   while (!pred()) co_await wait(guard);
 }
 
