@@ -16,6 +16,7 @@
 #include <rondo/compose/when_any.hpp>
 #include <rondo/compose/with_context.hpp>
 #include <rondo/config.hpp>
+#include <rondo/core/async_generator.hpp>
 #include <rondo/core/context.hpp>
 #include <rondo/core/error.hpp>
 #include <rondo/core/result.hpp>
@@ -47,6 +48,17 @@
 #include <rondo/streams/buffered_reader.hpp>
 #include <rondo/streams/buffered_writer.hpp>
 #include <rondo/streams/pipe.hpp>
+#include <rondo/sync/barrier.hpp>
+#include <rondo/sync/broadcast.hpp>
+#include <rondo/sync/channel.hpp>
+#include <rondo/sync/condition_variable.hpp>
+#include <rondo/sync/event.hpp>
+#include <rondo/sync/latch.hpp>
+#include <rondo/sync/mutex.hpp>
+#include <rondo/sync/once.hpp>
+#include <rondo/sync/priority_channel.hpp>
+#include <rondo/sync/semaphore.hpp>
+#include <rondo/sync/shared_mutex.hpp>
 #include <rondo/threads/loop_pool.hpp>
 #include <rondo/threads/on.hpp>
 #include <rondo/threads/oneshot.hpp>

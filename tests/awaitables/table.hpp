@@ -52,6 +52,53 @@ inline task<> waits_for_a_child(task_group& group) {
 }
 inline task<> timed_for_ever(timeout_scope&) { co_await for_ever(); }
 
+inline async_generator<int> nothing_for_ever() {
+  co_await for_ever();
+  co_yield 1;
+}
+
+/// What tasks wait for among themselves.
+template <typename Visit>
+task<> each_that_waits_for_a_task(Visit visit) {
+  event never;
+  rondo::latch closed(2);
+  rondo::barrier two(2);
+  semaphore none(0);
+  rondo::mutex locked;
+  rondo::mutex::guard guard = co_await locked.lock();
+  condition_variable condition;
+  rondo::shared_mutex shared;
+  const auto writer = co_await shared.lock();
+  channel<int> empty(1);
+  channel<int> full(0);
+  priority_channel<int> urgent(1);
+  broadcast<int> quiet(1);
+  auto listener = quiet.subscribe();
+  once<> unmade;
+  auto generator = nothing_for_ever();
+
+  co_await visit("event", [&] { return never.wait(); });
+  co_await visit("latch", [&] { return closed.wait(); });
+  co_await visit("latch::arrive_and_wait", [&] { return closed.arrive_and_wait(); });
+  co_await visit("barrier", [&] { return two.arrive_and_wait(); });
+  co_await visit("semaphore", [&] { return none.acquire(); });
+  co_await visit("mutex", [&] { return locked.lock(); });
+  co_await visit("condition_variable", [&] { return condition.wait(guard); });
+  co_await visit("condition_variable with a predicate",
+                 [&] { return condition.wait(guard, [] { return false; }); });
+  co_await visit("shared_mutex", [&] { return shared.lock(); });
+  co_await visit("shared_mutex::lock_shared", [&] { return shared.lock_shared(); });
+  co_await visit("channel::receive", [&] { return empty.receive(); });
+  co_await visit("channel::send", [&] { return full.send(1); });
+  co_await visit("priority_channel::receive", [&] { return urgent.receive(); });
+  co_await visit("broadcast", [&] { return listener.next(); });
+  co_await visit("once", [&] { return unmade.get(for_ever); });
+  co_await visit("async_generator", [&] {
+    generator = nothing_for_ever();
+    return generator.next();
+  });
+}
+
 /// Calls `visit(name, make)` for everything that waits until it is canceled.
 template <typename Visit>
 task<> each_that_waits(Visit visit) {
@@ -159,6 +206,8 @@ task<> each_that_waits(Visit visit) {
   const other_loop other;
   co_await visit("on", [&] { return on(other.loop(), for_ever()); });
   co_await visit("finally", [] { return finally(for_ever(), [] {}); });
+
+  co_await each_that_waits_for_a_task(visit);
 
   co_await stream.close();
   spawned.cancel();
