@@ -51,6 +51,20 @@ task<std::string> read_to_end(Reader& from) {
   }
 }
 
+/// The same for a stream that is closed in the middle, which some take for an error.
+template <async_reader Reader>
+task<std::string> read_until_cut_off(Reader& from) {
+  std::string all;
+  std::array<char, 4096> buffer;
+  try {
+    for (std::size_t n = 0; (n = co_await from.read(buffer)) != 0;) all.append(buffer.data(), n);
+  } catch (const unexpected_eof&) {
+  } catch (const std::system_error& e) {
+    CHECK(e.code() == std::errc::connection_reset);
+  }
+  co_return all;
+}
+
 template <typename Kind>
 struct stream_tests {
   using reader = typename Kind::reader;
@@ -204,7 +218,7 @@ struct stream_tests {
     co_await ends.writer.close();
     const std::error_code code = co_await writing;
     CHECK(code == errc::closed);
-    const std::string arrived = co_await read_to_end(ends.reader);
+    const std::string arrived = co_await read_until_cut_off(ends.reader);
     CHECK(arrived == std::string(arrived.size(), 'x'));
   }
 
