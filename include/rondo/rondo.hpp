@@ -60,6 +60,7 @@
 #include <rondo/sync/semaphore.hpp>
 #include <rondo/sync/shared_mutex.hpp>
 #include <rondo/threads/loop_pool.hpp>
+#include <rondo/threads/mailbox.hpp>
 #include <rondo/threads/on.hpp>
 #include <rondo/threads/oneshot.hpp>
 #include <rondo/threads/to_thread.hpp>

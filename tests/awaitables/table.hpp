@@ -203,6 +203,11 @@ task<> each_that_waits(Visit visit) {
   co_await visit("with_stop_token", [] { return with_stop_token({}, for_ever()); });
   static context_var<int> variable;
   co_await visit("with_context", [] { return with_context(variable, 1, for_ever()); });
+  mailbox<int> no_mail(event_loop::current(), 1);
+  co_await visit("mailbox::receive", [&] { return no_mail.receive(); });
+  mailbox<int> much_mail(event_loop::current(), 1);
+  much_mail.try_send(1);
+  co_await visit("mailbox::send", [&] { return much_mail.send(2); });
   const other_loop other;
   co_await visit("on", [&] { return on(other.loop(), for_ever()); });
   co_await visit("finally", [] { return finally(for_ever(), [] {}); });
