@@ -1068,3 +1068,30 @@ TEST_CASE("without a thread an entry that would block ends with EAGAIN") {
   });
   CHECK(exited_with(status, 0));
 }
+
+LOOP_TEST("a report about an earlier life of a number does not hide what happens in this one") {
+  std::array<char, 8> bytes;
+  const pipe_ends first;
+  const int number = first.out();
+  const auto read = [&] { return code_of(rondo::io::read(number, bytes)); };
+  {
+    auto reading = rondo::spawn(read());
+    for (int i = 0; i < 3; ++i) co_await round_trip();
+    REQUIRE(::write(first.in(), "a", 1) == 1);
+    co_await reading;
+  }
+  const rondo::descriptor elsewhere(::dup(number));  // so the first pipe lives on
+  const pipe_ends second;
+  REQUIRE(::dup2(second.out(), number) == number);
+  auto reading = rondo::spawn(read());
+  co_await rondo::yield();
+  REQUIRE(::write(first.in(), "b", 1) == 1);  // about the first pipe, under the number of the second
+  co_await round_trip();
+  co_await rondo::sleep_for(1ms);
+  CHECK_FALSE(reading.done());
+  REQUIRE(::write(second.in(), "c", 1) == 1);
+  const bool came = co_await rondo::try_for(2s, reading.wait());
+  CHECK(came);
+  reading.cancel();
+  static_cast<void>(co_await reading);
+}

@@ -5,7 +5,12 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#if __has_include(<nlohmann/json.hpp>)
 #include <nlohmann/json.hpp>
+#define RONDO_TEST_JSON 1
+#else
+#define RONDO_TEST_JSON 0
+#endif
 
 #include "postgres/servers.hpp"
 
@@ -148,17 +153,24 @@ POSTGRES_TEST("null is an empty optional, both ways") {
   CHECK(said == "column \"a\": it is null; ask for a std::optional");
 }
 
-POSTGRES_TEST("JSON, as a text and as a class") {
+POSTGRES_TEST("JSON as a text") {
   auto c = co_await postgres::connect(server.conninfo());
-  const nlohmann::json value = {{"name", "x\"y\\"}, {"list", {1, nullptr, 2.5}}};
-  const auto same = co_await back(c, value);
-  CHECK(same == value);
   const auto rows =
       co_await c.query("select $1->>'a' as a, '[1]'::json as plain", postgres::json(R"({"a": 5})"));
   CHECK(rows[0].get<int>("a") == 5);
   CHECK(rows[0].get<postgres::json>("plain").text == "[1]");
+}
+
+#if RONDO_TEST_JSON
+POSTGRES_TEST("JSON as a class") {
+  auto c = co_await postgres::connect(server.conninfo());
+  const nlohmann::json value = {{"name", "x\"y\\"}, {"list", {1, nullptr, 2.5}}};
+  const auto same = co_await back(c, value);
+  CHECK(same == value);
+  const auto rows = co_await c.query("select '[1]'::json as plain");
   CHECK(rows[0].get<nlohmann::json>("plain") == nlohmann::json::array({1}));
 }
+#endif
 
 POSTGRES_TEST("a type of one's own") {
   auto c = co_await postgres::connect(server.conninfo());

@@ -2,6 +2,7 @@
 
 #include <rondo/postgres/connect.hpp>
 
+#include "http/slow_names.hpp"
 #include "postgres/servers.hpp"
 
 using namespace rondo::test;
@@ -115,4 +116,46 @@ POSTGRES_TEST("in a canceled task nobody is connected to") {
   connecting.cancel();
   const auto code = co_await code_of(std::move(connecting));
   CHECK(code == rondo::errc::canceled);
+}
+
+POSTGRES_TEST(
+    "while a name is looked up the loop goes on, and a cancellation waits for the look-up") {
+  std::optional<slow_name> blocked(std::in_place);
+  auto connecting = rondo::spawn(postgres::connect("host=slow.invalid user=me"));
+  while (slow_name::waiting() == 0) co_await rondo::sleep_for(1ms);
+  const auto rows = co_await [](std::string to) -> task<postgres::rows> {
+    auto c = co_await postgres::connect(std::move(to));
+    co_return co_await c.query("select 1");
+  }(server.conninfo());
+  CHECK(rows.size() == 1);
+  connecting.cancel();
+  co_await rondo::sleep_for(5ms);
+  CHECK_FALSE(connecting.done());
+  blocked.reset();
+  const auto code = co_await code_of(std::move(connecting));
+  CHECK((code == rondo::errc::canceled || code == postgres::error_kind::connect_failed));
+}
+
+POSTGRES_TEST("over TLS: large answers and arguments, a pipeline, and a cancellation") {
+  auto c = co_await postgres::connect(server.tls() + " sslmode=prefer");
+  if (PQsslInUse(c.native_handle()) == 0) {
+    WARN("SKIPPED: needs openssl");
+    co_return;
+  }
+  for (const int size : {1, 8'000, 16'000, 20'000, 100'000, 10'000'000}) {
+    const std::string text(static_cast<std::size_t>(size), 'x');
+    const auto rows = co_await c.query("select $1::text", text);
+    CHECK(rows[0].get<std::string_view>(0) == text);
+  }
+  const auto many = co_await c.query("select repeat('x', g) from generate_series(1, 5000) g");
+  CHECK(many.size() == 5000);
+  {
+    auto p = co_await c.pipeline();
+    for (int i = 0; i < 2000; ++i) p.query("select repeat('x', $1)", i);
+    const auto all = co_await p.finish();
+    CHECK(all.size() == 2000);
+  }
+  const auto late = co_await rondo::try_for(20ms, c.query("select pg_sleep(1000)"));
+  CHECK_FALSE(late);
+  CHECK(c.is_idle());
 }

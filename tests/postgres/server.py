@@ -3,7 +3,7 @@
 """server.py FOLDER TEMPLATE: a PostgreSQL of its own, as an ordinary user, with its data in FOLDER.
 
 It listens on a free port of the loopback and on a socket in FOLDER, and prints "PORT" when it is
-ready. Roles: postgres (trusted), and guarded, with the password "secret" (scram-sha-256, TCP only).
+ready. With openssl installed it speaks TLS as well. Roles: postgres (trusted), and guarded, with the password "secret" (scram-sha-256, TCP only).
 TEMPLATE is a folder where a fresh cluster is kept, since initdb takes longer than a copy. Then one
 command a line on standard input, each answered by a line:
 
@@ -37,6 +37,10 @@ wal_level = minimal
 shared_buffers = 16MB
 autovacuum = off
 log_min_messages = fatal
+"""
+CERTIFICATE = """
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj /CN=localhost \\
+  -keyout server.key -out server.crt && chmod 600 server.key
 """
 ACCESS = """
 local all all trust
@@ -80,7 +84,12 @@ def make_template(template):
                        cwd="/", **ordinary_user())
         subprocess.run([programs() / "postgres", "--single", "-D", scratch / "data", "postgres"],
                        input=b"create role guarded login password 'secret'\n", check=True,
-                       stdout=subprocess.DEVNULL, cwd="/", **ordinary_user())
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
+                       **ordinary_user())
+        if shutil.which("openssl"):
+            subprocess.run(["sh", "-ec", CERTIFICATE], cwd=scratch / "data", check=True,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, **ordinary_user())
         mine = pathlib.Path(tempfile.mkdtemp(dir=template.parent))
         shutil.copytree(scratch / "data", mine / "data")
     try:
@@ -153,6 +162,8 @@ def main(folder, template):
     (folder / "data").chmod(0o700)
     with open(folder / "data" / "postgresql.conf", "a") as file:
         file.write(OPTIONS.format(folder=folder))
+        if (folder / "data" / "server.crt").exists():
+            file.write("ssl = on\n")
     (folder / "data" / "pg_hba.conf").write_text(ACCESS)
     give_to_the_user(folder)
     it = server(folder)

@@ -52,6 +52,10 @@ class postgres_server {
   }
 
   [[nodiscard]] std::string conninfo() const {
+    return tls() + " sslmode=disable";
+  }
+  /// The same, encrypted where the server can.
+  [[nodiscard]] std::string tls() const {
     return "host=127.0.0.1 port=" + port_ + " user=postgres dbname=postgres";
   }
   /// The same over the socket in the file system.

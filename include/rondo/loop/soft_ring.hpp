@@ -530,6 +530,7 @@ inline void soft_ring::reported(int fd, std::uint32_t events) noexcept {
       queues_.post(s.ask.user_data, result, IORING_CQE_F_MORE);
     }
   });
+  waits_.looked_at(*r);
   if (!r->nobody() && !queues_.room()) waits_.tell_later(fd, *r);
 }
 

@@ -15,7 +15,6 @@
 // to such a point, or when it has 8 KiB of them.
 
 #include <cstddef>
-#include <deque>
 #include <exception>
 #include <optional>
 #include <stdexcept>
@@ -41,6 +40,7 @@ class pipeline {
       : turn_(std::move(other.turn_)),
         session_(std::exchange(other.session_, nullptr)),
         statements_(std::move(other.statements_)),
+        first_(std::exchange(other.first_, 0)),
         unsynced_(other.unsynced_),
         current_(std::move(other.current_)) {}
   pipeline& operator=(pipeline&&) = delete;
@@ -77,11 +77,12 @@ class pipeline {
   [[nodiscard]] task<> close() &;
 
   /// How many answers are missing.
-  [[nodiscard]] std::size_t size() const noexcept { return statements_.size(); }
+  [[nodiscard]] std::size_t size() const noexcept { return statements_.size() - first_; }
 
  private:
   void add(detail::request r);
   void end() noexcept;
+  std::string take_first() noexcept;
   [[nodiscard]] detail::session& mine() const {
     if (session_ == nullptr) throw std::logic_error("rondo: a pipeline was used after its end");
     return *session_;
@@ -89,9 +90,10 @@ class pipeline {
 
   std::optional<detail::session::turn> turn_;
   detail::session* session_;
-  std::deque<std::string> statements_;  // whose answers are missing
-  std::size_t unsynced_ = 0;            // of them, behind the last synchronisation point
-  detail::result_handle current_;       // of the first one; it is not complete yet
+  std::vector<std::string> statements_;  // from first_ on, those whose answers are missing
+  std::size_t first_ = 0;
+  std::size_t unsynced_ = 0;       // of them, behind the last synchronisation point
+  detail::result_handle current_;  // of the first one; it is not complete yet
 };
 
 // Implementation
@@ -113,6 +115,16 @@ inline void pipeline::add(detail::request r) {
   ++unsynced_;
 }
 
+inline std::string pipeline::take_first() noexcept {
+  std::string sql = std::move(statements_[first_++]);
+  if (first_ == statements_.size() || (first_ >= 1000 && first_ >= statements_.size() / 2)) {
+    statements_.erase(statements_.begin(),
+                      statements_.begin() + static_cast<std::ptrdiff_t>(first_));
+    first_ = 0;
+  }
+  return sql;
+}
+
 inline void pipeline::sync() {
   mine().sync();
   unsynced_ = 0;
@@ -121,8 +133,8 @@ inline void pipeline::sync() {
 inline task<std::optional<rows>> pipeline::next() & {
   detail::session& s = mine();
   for (;;) {
-    if (statements_.empty() && (s.syncs() == 0 || s.is_broken())) co_return std::nullopt;
-    if (unsynced_ != 0 && unsynced_ == statements_.size() && !s.is_broken()) sync();
+    if (size() == 0 && (s.syncs() == 0 || s.is_broken())) co_return std::nullopt;
+    if (unsynced_ != 0 && unsynced_ == size() && !s.is_broken()) sync();
     if (!s.is_ready()) {
       co_await s.until_ready();
     } else if (const bool canceled = co_await cancellation_requested(); canceled) {
@@ -138,14 +150,12 @@ inline task<std::optional<rows>> pipeline::next() & {
         case PGRES_COPY_OUT:
         case PGRES_COPY_BOTH:
           s.give_up();
-          throw std::logic_error("rondo: COPY has no place in a pipeline: " + statements_.front());
+          throw std::logic_error("rondo: COPY has no place in a pipeline: " + statements_[first_]);
         default:
           current_ = std::move(result);
       }
-    } else if ((current_ || s.is_broken()) && !statements_.empty()) {
-      std::string sql = std::move(statements_.front());
-      statements_.pop_front();
-      co_return s.checked(std::move(current_), std::move(sql));
+    } else if ((current_ || s.is_broken()) && size() != 0) {
+      co_return s.checked(std::move(current_), take_first());
     }
   }
 }
@@ -176,8 +186,9 @@ inline task<> pipeline::close() & {
 }
 
 inline void pipeline::end() noexcept {
-  const bool missing = !statements_.empty() || session_->syncs() != 0;
+  const bool missing = size() != 0 || session_->syncs() != 0;
   statements_.clear();
+  first_ = 0;
   current_.reset();
   if (missing || PQexitPipelineMode(session_->native()) != 1) session_->leave();
 }
