@@ -140,7 +140,6 @@ task<> each_that_waits(Visit visit) {
   const int clogged = full.a.native_handle();
   unix_stream jammed = unix_stream::adopt(::dup(clogged));
   unix_stream silent = unix_stream::adopt(::dup(s.peer()));
-  udp_socket deaf = udp_socket::bind(endpoint::loopback(0));
   unix_stream quiet = unix_stream::adopt(::dup(s.peer()));
   const const_buffer parts[] = {big, big};
   const int handed[] = {clogged};
