@@ -140,7 +140,7 @@ task<> each_that_waits(Visit visit) {
   const int clogged = full.a.native_handle();
   unix_stream jammed = unix_stream::adopt(::dup(clogged));
   unix_stream silent = unix_stream::adopt(::dup(s.peer()));
-  unix_stream quiet = unix_stream::adopt(::dup(s.peer()));
+  udp_socket idle = udp_socket::bind(endpoint::loopback(0));
   const const_buffer parts[] = {big, big};
   const int handed[] = {clogged};
   using detail::read_exactly_op;
@@ -166,7 +166,7 @@ task<> each_that_waits(Visit visit) {
   const endpoint no_room = full_listener.local_endpoint();
   const unix_stream first_in_queue = co_await unix_stream::connect(no_room);
   co_await visit("connect of a Unix stream", [&] { return unix_stream::connect(no_room); });
-  co_await visit("receive_from", [&] { return deaf.receive_from(space); });
+  co_await visit("receive_from", [&] { return idle.receive_from(space); });
   co_await visit("poll", [&] { return io::poll(s.empty(), POLLIN); });
   co_await visit("accept", [&] { return listener.accept(); });
   co_await visit("accept_many", [&] { return peers.next(); });

@@ -353,6 +353,8 @@ LOOP_TEST("what is no listener is an error, and a service that never begins does
   const std::error_code code = co_await code_of(serve(none, echo));
   CHECK(code == std::errc::bad_file_descriptor);
   tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));
+  const std::string words = co_await words_of(serve(listener, echo, {.max_connections = 0}));
+  CHECK(words == "serve: max_connections of 0 would serve nobody");
   static_cast<void>(serve(listener, echo));
   auto canceled = spawn(code_of(serve(listener, echo)));
   canceled.cancel();
