@@ -219,9 +219,9 @@ LOOP_TEST("a program inherits three descriptors and none of rondo's, and leaves 
 
 ON_BOTH_RINGS("a process without standard streams can run programs", {
   const int status = in_child([] {
-    for (const int fd : {0, 1, 2}) ::close(fd);
     bool right = false;
     const auto work = [](bool& fine) -> task<> {
+      for (const int fd : {0, 1, 2}) ::close(fd);  // so that the pipes get these numbers
       const auto r = co_await run_process(shell("cat; echo err >&2"), "input");
       fine = r.out == "input" && r.err == "err\n";
     };
