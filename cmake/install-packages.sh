@@ -21,6 +21,7 @@ examples | library:liburing                 | liburing-dev         | liburing-de
 examples | library:libcurl                  | libcurl4-openssl-dev | libcurl-devel      | libcurl-devel       | curl
 examples | library:nlohmann_json            | nlohmann-json3-dev   | json-devel         | nlohmann_json-devel | nlohmann-json
 examples | library:libpq                    | libpq-dev            | libpq-devel        | postgresql-devel    | postgresql-libs
+examples | library:openssl                  | libssl-dev           | openssl-devel      | libopenssl-devel    | openssl
 examples | library:fmt                      | libfmt-dev           | fmt-devel          | fmt-devel           | fmt
 examples | path:/etc/ssl/certs/ca-certificates.crt,/etc/pki/tls/cert.pem,/etc/ssl/ca-bundle.pem | ca-certificates      | ca-certificates    | ca-certificates     | ca-certificates
 tests    | library:catch2,catch2-with-main  | catch2               | catch-devel        | Catch2-devel        | catch2

@@ -52,6 +52,53 @@ inline task<> waits_for_a_child(task_group& group) {
 }
 inline task<> timed_for_ever(timeout_scope&) { co_await for_ever(); }
 
+inline async_generator<int> nothing_for_ever() {
+  co_await for_ever();
+  co_yield 1;
+}
+
+/// What tasks wait for among themselves.
+template <typename Visit>
+task<> each_that_waits_for_a_task(Visit visit) {
+  event never;
+  rondo::latch closed(2);
+  rondo::barrier two(2);
+  semaphore none(0);
+  rondo::mutex locked;
+  rondo::mutex::guard guard = co_await locked.lock();
+  condition_variable condition;
+  rondo::shared_mutex shared;
+  const auto writer = co_await shared.lock();
+  channel<int> empty(1);
+  channel<int> full(0);
+  priority_channel<int> urgent(1);
+  broadcast<int> quiet(1);
+  auto listener = quiet.subscribe();
+  once<> unmade;
+  auto generator = nothing_for_ever();
+
+  co_await visit("event", [&] { return never.wait(); });
+  co_await visit("latch", [&] { return closed.wait(); });
+  co_await visit("latch::arrive_and_wait", [&] { return closed.arrive_and_wait(); });
+  co_await visit("barrier", [&] { return two.arrive_and_wait(); });
+  co_await visit("semaphore", [&] { return none.acquire(); });
+  co_await visit("mutex", [&] { return locked.lock(); });
+  co_await visit("condition_variable", [&] { return condition.wait(guard); });
+  co_await visit("condition_variable with a predicate",
+                 [&] { return condition.wait(guard, [] { return false; }); });
+  co_await visit("shared_mutex", [&] { return shared.lock(); });
+  co_await visit("shared_mutex::lock_shared", [&] { return shared.lock_shared(); });
+  co_await visit("channel::receive", [&] { return empty.receive(); });
+  co_await visit("channel::send", [&] { return full.send(1); });
+  co_await visit("priority_channel::receive", [&] { return urgent.receive(); });
+  co_await visit("broadcast", [&] { return listener.next(); });
+  co_await visit("once", [&] { return unmade.get(for_ever); });
+  co_await visit("async_generator", [&] {
+    generator = nothing_for_ever();
+    return generator.next();
+  });
+}
+
 /// Calls `visit(name, make)` for everything that waits until it is canceled.
 template <typename Visit>
 task<> each_that_waits(Visit visit) {
@@ -74,8 +121,10 @@ task<> each_that_waits(Visit visit) {
   auto stream = as_completed(two_for_ever());
   auto peers = listener.accept_many();
   buffer_ring ring(4, 64);
-  tcp_stream quiet = tcp_stream::adopt(::dup(s.peer()));
-  auto chunks = quiet.receive_many(ring);
+  tcp_stream mute = tcp_stream::adopt(::dup(s.peer()));
+  auto chunks = mute.receive_many(ring);
+  udp_socket deaf = udp_socket::bind(endpoint::loopback(0));
+  auto messages = deaf.receive_many(ring);
   signal_stream caught = signals({SIGUSR1});
   const temporary_folder folder;
   watch_stream changes = watch(folder / "", IN_CREATE);
@@ -90,8 +139,8 @@ task<> each_that_waits(Visit visit) {
   ::fcntl(full.a.native_handle(), F_SETFL, 0);
   const int clogged = full.a.native_handle();
   unix_stream jammed = unix_stream::adopt(::dup(clogged));
-  unix_stream quiet = unix_stream::adopt(::dup(s.peer()));
-  udp_socket deaf = udp_socket::bind(endpoint::loopback(0));
+  unix_stream silent = unix_stream::adopt(::dup(s.peer()));
+  udp_socket idle = udp_socket::bind(endpoint::loopback(0));
   const const_buffer parts[] = {big, big};
   const int handed[] = {clogged};
   using detail::read_exactly_op;
@@ -111,12 +160,18 @@ task<> each_that_waits(Visit visit) {
   co_await visit("sendmsg", [&] { return io::sendmsg(clogged, &sent); });
   co_await visit("send of several buffers", [&] { return jammed.write(parts); });
   co_await visit("send_descriptors", [&] { return jammed.send_descriptors(big, handed); });
-  co_await visit("receive_descriptors", [&] { return quiet.receive_descriptors(space); });
-  co_await visit("receive_from", [&] { return deaf.receive_from(space); });
+  co_await visit("receive_descriptors", [&] { return silent.receive_descriptors(space); });
+  unix_listener full_listener =
+      unix_listener::bind(endpoint::unix_path("@rondo-full-" + std::to_string(::getpid())), {.backlog = 0});
+  const endpoint no_room = full_listener.local_endpoint();
+  const unix_stream first_in_queue = co_await unix_stream::connect(no_room);
+  co_await visit("connect of a Unix stream", [&] { return unix_stream::connect(no_room); });
+  co_await visit("receive_from", [&] { return idle.receive_from(space); });
   co_await visit("poll", [&] { return io::poll(s.empty(), POLLIN); });
   co_await visit("accept", [&] { return listener.accept(); });
   co_await visit("accept_many", [&] { return peers.next(); });
   co_await visit("receive_many", [&] { return chunks.next(); });
+  co_await visit("udp_socket::receive_many", [&] { return messages.next(); });
   co_await visit("signals", [&] { return caught.next(); });
   co_await visit("watch", [&] { return changes.next(); });
   co_await visit("serve", [&] { return serve(listener, keep); });
@@ -147,9 +202,16 @@ task<> each_that_waits(Visit visit) {
   co_await visit("with_stop_token", [] { return with_stop_token({}, for_ever()); });
   static context_var<int> variable;
   co_await visit("with_context", [] { return with_context(variable, 1, for_ever()); });
+  mailbox<int> no_mail(event_loop::current(), 1);
+  co_await visit("mailbox::receive", [&] { return no_mail.receive(); });
+  mailbox<int> much_mail(event_loop::current(), 1);
+  much_mail.try_send(1);
+  co_await visit("mailbox::send", [&] { return much_mail.send(2); });
   const other_loop other;
   co_await visit("on", [&] { return on(other.loop(), for_ever()); });
   co_await visit("finally", [] { return finally(for_ever(), [] {}); });
+
+  co_await each_that_waits_for_a_task(visit);
 
   co_await stream.close();
   spawned.cancel();

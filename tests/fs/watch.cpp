@@ -127,6 +127,17 @@ LOOP_TEST("close ends the stream, and a next that another task awaits") {
     CHECK_FALSE(none.has_value());
     const auto again = co_await changes.next();
     CHECK_FALSE(again.has_value());
+    co_await changes.close();
+  }
+  {
+    // Made, and not awaited yet, it closes nothing.
+    const temporary_folder folder;
+    watch_stream changes = watch(folder / "", IN_CREATE);
+    auto closing = changes.close();
+    make(folder / "a");
+    const auto event = co_await changes.next();
+    CHECK(event.has_value());
+    co_await std::move(closing);
   }
   CHECK(rondo_test::open_descriptors() == before);
 }

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,8 @@ template <typename T>
 std::string in_words(const T& value) {
   if constexpr (std::is_arithmetic_v<T>) {
     return std::to_string(value);
+  } else if constexpr (requires { value.size; }) {
+    return std::to_string(value.size) + " bytes";
   } else {
     return "a descriptor";
   }
@@ -247,6 +250,35 @@ struct write_to_socket_situation : sending {
   task<std::string> start() override { return ended(io::write(pair.a.native_handle(), "hello")); }
 };
 
+struct send_parts_situation : sending {
+  rondo::const_buffer all[3] = {"he", "", "llo"};
+  task<std::string> start() override {
+    using op = rondo::detail::send_parts_op<std::span<const rondo::const_buffer>>;
+    return ended(io::operation<op>(op(pair.a.native_handle(), all)));
+  }
+};
+struct receive_descriptors_situation : receiving {
+  task<std::string> start() override {
+    return ended(io::operation<rondo::detail::receive_descriptors_op>(
+        rondo::detail::receive_descriptors_op(pair.a.native_handle(), bytes)));
+  }
+};
+struct receive_from_situation : situation {
+  rondo::udp_socket socket = rondo::udp_socket::bind(rondo::endpoint::loopback(0));
+  rondo::endpoint at = socket.local_endpoint();
+  rondo::descriptor fd{socket.release()};
+  std::array<char, 8> bytes{};
+  task<std::string> start() override {
+    return ended(io::operation<rondo::detail::receive_from_op>(
+        rondo::detail::receive_from_op(fd.native_handle(), bytes)));
+  }
+  void make_true() override {
+    REQUIRE(::sendto(fd.native_handle(), "hello", 5, 0, at.native(), at.native_size()) == 5);
+  }
+  rondo::descriptor& subject() override { return fd; }
+  std::string traces() override { return text_of(bytes); }
+};
+
 struct accepting : situation {
   rondo::tcp_listener listener;
   rondo::endpoint at;
@@ -299,6 +331,9 @@ const std::map<std::string, std::function<std::unique_ptr<situation>()>> situati
   RONDO_TEST_SITUATION(send);
   RONDO_TEST_SITUATION(sendmsg);
   RONDO_TEST_SITUATION(write_to_socket);
+  RONDO_TEST_SITUATION(send_parts);
+  RONDO_TEST_SITUATION(receive_descriptors);
+  RONDO_TEST_SITUATION(receive_from);
   RONDO_TEST_SITUATION(accept);
   RONDO_TEST_SITUATION(accept_blocking);
 #undef RONDO_TEST_SITUATION

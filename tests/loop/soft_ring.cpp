@@ -812,6 +812,30 @@ TEST_CASE("a receive that stays takes one buffer after the other, and ends witho
   CHECK(s.at_once() == std::vector<answer>{{5, -ENOBUFS, 0}});
 }
 
+TEST_CASE("a receive that polls first minds that there is no buffer only when something has come") {
+  server s;
+  sockets pair;
+  chosen_buffers buffers(4);
+  REQUIRE(s.ring().add_buffers(5, buffers.ring, 4) == 0);
+  const auto ask = [&](std::uint64_t number) {
+    io_uring_sqe* const e = s.ask(number);
+    io_uring_prep_recv_multishot(e, pair.a.native_handle(), nullptr, 0, 0);
+    e->flags |= IOSQE_BUFFER_SELECT;
+    e->ioprio |= IORING_RECVSEND_POLL_FIRST;
+    e->buf_group = 5;
+    s.named();
+  };
+  ask(1);
+  CHECK(s.at_once().empty());
+  REQUIRE(::send(pair.b.native_handle(), "one", 3, 0) == 3);
+  CHECK(s.one_later() == answer{1, -ENOBUFS, 0});
+  buffers.add(0);
+  ask(2);
+  const answer a = s.one_later();
+  CHECK(a == answer{2, 3, chosen(0, true)});
+  CHECK(buffers.text(a) == "one");
+}
+
 TEST_CASE("groups of buffers are added and removed once") {
   server s;
   chosen_buffers buffers(4);
@@ -1043,4 +1067,31 @@ TEST_CASE("without a thread an entry that would block ends with EAGAIN") {
     return result == -EAGAIN ? 0 : 3;
   });
   CHECK(exited_with(status, 0));
+}
+
+LOOP_TEST("a report about an earlier life of a number does not hide what happens in this one") {
+  std::array<char, 8> bytes;
+  const pipe_ends first;
+  const int number = first.out();
+  const auto read = [&] { return code_of(rondo::io::read(number, bytes)); };
+  {
+    auto reading = rondo::spawn(read());
+    for (int i = 0; i < 3; ++i) co_await round_trip();
+    REQUIRE(::write(first.in(), "a", 1) == 1);
+    co_await reading;
+  }
+  const rondo::descriptor elsewhere(::dup(number));  // so the first pipe lives on
+  const pipe_ends second;
+  REQUIRE(::dup2(second.out(), number) == number);
+  auto reading = rondo::spawn(read());
+  co_await rondo::yield();
+  REQUIRE(::write(first.in(), "b", 1) == 1);  // about the first pipe, under the number of the second
+  co_await round_trip();
+  co_await rondo::sleep_for(1ms);
+  CHECK_FALSE(reading.done());
+  REQUIRE(::write(second.in(), "c", 1) == 1);
+  const bool came = co_await rondo::try_for(2s, reading.wait());
+  CHECK(came);
+  reading.cancel();
+  static_cast<void>(co_await reading);
 }

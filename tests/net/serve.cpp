@@ -11,6 +11,7 @@
 #include <rondo/compose/finally.hpp>
 #include <rondo/compose/with_context.hpp>
 #include <rondo/net/tcp.hpp>
+#include <rondo/net/unix.hpp>
 #include <rondo/testing.hpp>
 #include <stdexcept>
 #include <string>
@@ -117,6 +118,29 @@ LOOP_TEST("serve runs a handler for each connection until it is canceled") {
   }
   co_await round_trip();
   CHECK(rondo_test::open_descriptors() == before);
+}
+
+LOOP_TEST("Unix listeners are served as well, and give peer after peer") {
+  const temporary_folder folder;
+  const endpoint at = endpoint::unix_path(folder / "socket");
+  unix_listener listener = unix_listener::bind(at);
+  {
+    auto peers = listener.accept_many();
+    const auto both = co_await when_all(peers.next(), unix_stream::connect(at));
+    CHECK(std::get<0>(both).has_value());
+  }
+  buffer_ring ring{4, 64};
+  const auto answer = [](unix_stream peer, buffer_ring& buffers) -> task<> {
+    auto chunks = peer.receive_many(buffers);
+    while (auto chunk = co_await chunks.next()) co_await peer.write(std::move(*chunk));
+  };
+  auto service = spawn(serve(listener, answer, {}, std::ref(ring)));
+  unix_stream client = co_await unix_stream::connect(at);
+  co_await client.write("over a path");
+  std::string received(11, '\0');
+  co_await client.read_exactly(received);
+  CHECK(received == "over a path");
+  co_await ended(service);
 }
 
 LOOP_TEST("the handler and its arguments are copied once, and each handler gets the same") {
@@ -329,6 +353,8 @@ LOOP_TEST("what is no listener is an error, and a service that never begins does
   const std::error_code code = co_await code_of(serve(none, echo));
   CHECK(code == std::errc::bad_file_descriptor);
   tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));
+  const std::string words = co_await words_of(serve(listener, echo, {.max_connections = 0}));
+  CHECK(words == "serve: max_connections of 0 would serve nobody");
   static_cast<void>(serve(listener, echo));
   auto canceled = spawn(code_of(serve(listener, echo)));
   canceled.cancel();

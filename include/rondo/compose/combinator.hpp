@@ -158,11 +158,12 @@ class combinator : public leaf, public ready_node, public listener {
   /// Counts a child that the combinator starts by other means than start_child.
   void one_more() noexcept { ++pending_; }
 
-  /// The last line of a start: whether children are still running.
+  /// The last line of a start: whether its waiter is told later, because children are still running
+  /// or for the sake of others.
   [[nodiscard]] bool still_running() noexcept {
     if (--pending_ != 0) return true;
     line_->leave();
-    return false;
+    return line_->loop().ready_at_once(*this);
   }
   /// The last line of a start that had been put off: the waiter sleeps already.
   void end_later_start() noexcept { one_less(); }

@@ -200,7 +200,10 @@ class lanes_state : public combinator {
     const loop_base::running_in now(loop, l.line);
     if (l.state->start(l.line, static_cast<listener&>(l))) return true;
     l.line.end();
-    return loop.defer_end(l.line, l);
+    if (loop.defer_end(l.line, l)) return true;
+    if (!loop.ready_at_once(continuation())) [[likely]] return false;
+    child_ended(l);  // the next one waits a turn, for the sake of others
+    return true;
   }
 
   bool pull(lane& l) noexcept {

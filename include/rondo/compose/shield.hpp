@@ -53,7 +53,7 @@ class shield_state : nested_line {
 
   [[nodiscard]] bool start(scope& outer, continuation told) noexcept {
     inner_.open_shielded(outer);
-    return run(state_, outer, told);
+    return run(state_, outer, told) || waits_a_turn();
   }
   [[nodiscard]] outcome how() const noexcept { return state_.how(); }
   decltype(auto) take() { return state_.take(); }

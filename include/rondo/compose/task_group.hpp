@@ -218,8 +218,8 @@ class group_join : public place_in_list {
   explicit group_join(task_group::join_description&& j) noexcept : group_(*j.group_) {}
 
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
-    if (refused(line, told)) [[unlikely]] return true;
-    return group_.size() == 0 ? pass() : wait_in(group_.joiners_);
+    if (line.canceled()) [[unlikely]] return refuse(line, told);
+    return group_.size() == 0 ? pass(line, told) : wait_in(group_.joiners_, line, told);
   }
 
  private:

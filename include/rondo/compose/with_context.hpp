@@ -77,7 +77,7 @@ class with_context_state : nested_line {
     inner_.open(outer);
     inner_.set_context(newest_.get());
     const loop_base::running_in now(outer.loop(), inner_);
-    return run(state_, outer, told);
+    return run(state_, outer, told) || waits_a_turn();
   }
   [[nodiscard]] outcome how() const noexcept { return state_.how(); }
   decltype(auto) take() { return state_.take(); }

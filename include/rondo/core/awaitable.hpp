@@ -99,7 +99,8 @@ class awaiter {
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
-  [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> coroutine) noexcept {
+  [[nodiscard, gnu::always_inline]] bool await_suspend(
+      std::coroutine_handle<Promise> coroutine) noexcept {
     return state_.start(coroutine.promise().line(), continuation(coroutine));
   }
   decltype(auto) await_resume() { return state_.take(); }

@@ -26,7 +26,10 @@ struct listener {
 
 class continuation {
  public:
-  continuation() noexcept = default;
+  continuation() noexcept : word_(0) {}
+  /// Holds nothing yet; it is assigned to before it is used.
+  struct later {};
+  explicit continuation(later) noexcept {}
   continuation(std::coroutine_handle<> coroutine) noexcept
       : word_(reinterpret_cast<std::uintptr_t>(coroutine.address())) {}
   continuation(listener& target) noexcept
@@ -47,7 +50,7 @@ class continuation {
   // Bit 0 tells the kinds apart: frames and listeners are both aligned to at least 8.
   static constexpr std::uintptr_t listener_bit = 1;
 
-  std::uintptr_t word_ = 0;
+  std::uintptr_t word_;
 };
 
 }  // namespace rondo::detail

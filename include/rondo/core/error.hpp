@@ -43,7 +43,7 @@ class RONDO_VISIBLE interrupted final : public operation_canceled {
 enum class errc {
   exception = 1,   // a result holds an exception that carries no code of its own
   canceled,        // the code of operation_canceled in a result
-  closed,          // the descriptor was closed while the operation was waiting on it
+  closed,          // the descriptor or channel was closed while, or before, somebody waited on it
   unexpected_eof,  // the stream ended in the middle of what was asked for
   line_too_long,   // the end of a line did not come within the limit
 };

@@ -38,6 +38,10 @@ class nested_line : public leaf, public listener, public ready_node {
     return false;
   }
 
+  /// The last line of a start whose child has ended already: whether the waiter is told later all
+  /// the same, for the sake of others.
+  [[nodiscard]] bool waits_a_turn() noexcept { return outer_->loop().ready_at_once(*this); }
+
   /// The child has ended, later.
   void end() noexcept {
     leave();

@@ -47,7 +47,11 @@ namespace rondo::detail {
 
 /// An entry of the queue. It lives in whatever waits, so queuing never allocates.
 struct ready_node {
-  ready_node* next = nullptr;
+  ready_node() noexcept : next(nullptr) {}
+  /// Holds nothing yet; `waiter` is assigned to before it is used.
+  explicit ready_node(continuation::later later) noexcept : waiter(later) {}
+
+  ready_node* next;
   continuation waiter;
 };
 
@@ -102,10 +106,20 @@ class loop_base {
     }
   }
 
-  /// For an operation that is ready when it starts: whether it is to wait a turn all the same. One
-  /// in 128 does, so that a task which never has to wait cannot keep the others from running.
-  [[nodiscard]] bool ready_at_once(ready_node& node) noexcept {
+  /// For what is ready when it starts: whether its waiter is to wait a turn all the same. One in
+  /// 128 does, so that a task which never has to wait cannot keep the others from running.
+  ///
+  /// Only coroutines wait: a combinator must know at once what has been done, or it would let
+  /// somebody else win. It asks for its own waiter, when it has ended at once.
+  [[nodiscard]] bool ready_at_once(continuation told) noexcept {
     if ((++ready_at_once_ & 127) != 0) [[likely]] return false;
+    if (!told.is_listener()) return true;
+    --ready_at_once_;  // whoever asks next
+    return false;
+  }
+  /// The same, for a node whose waiter is set: pushes it.
+  [[nodiscard]] bool ready_at_once(ready_node& node) noexcept {
+    if (!ready_at_once(node.waiter)) [[likely]] return false;
     push(node);
     return true;
   }

@@ -254,8 +254,8 @@ class spawned_wait : public place_in_list {
   ~spawned_wait() { spawned_.release(); }
 
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
-    if (refused(line, told)) [[unlikely]] return true;
-    return spawned_.done() ? pass() : wait_in(spawned_.waiting());
+    if (line.canceled()) [[unlikely]] return refuse(line, told);
+    return spawned_.done() ? pass(line, told) : wait_in(spawned_.waiting(), line, told);
   }
 
  private:

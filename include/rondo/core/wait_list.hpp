@@ -1,11 +1,21 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// A list of those who wait for the same thing, first come, first served. No allocation: a place in
-// the list is part of the state of whoever waits.
+// A list of those who wait for the same thing, first come, first served: what is under everything
+// that tasks of one loop wait for among themselves. No allocation: a place in the list is part of
+// the state of whoever waits.
 //
-// A place that is canceled leaves the list at once, so nothing can be granted to it any more; its
-// end is told a turn later.
+// A place is in one of four situations, and only one of them can be canceled:
+//
+//   refused   its line was canceled before it began: it ends as canceled, a turn later
+//   waiting   in the list. A cancellation takes it out at once, so nothing can be granted to it any
+//             more, and it ends as canceled, a turn later
+//   granted   out of the list, told or about to be. A cancellation comes too late: success wins
+//   canceled  out of the list, told a turn later
+//
+// Granting tells combinators at once, and they may cancel other places in the same list before the
+// call returns. So whoever grants has its own state in order before it wakes anybody, and looks at
+// the list afresh afterwards.
 
 #include <rondo/core/awaitable.hpp>
 #include <rondo/core/error.hpp>
@@ -18,10 +28,12 @@ class wait_list;
 
 /// The base of a state that may wait in a list. Its start:
 ///
-///     if (refused(line, told)) return true;
-///     if (nobody has to wait) return pass();
-///     return wait_in(list);
-class place_in_list : leaf, list_hook, ready_node {
+///     if (line.canceled()) return refuse(line, told);
+///     if (nobody has to wait) return pass(line, told);
+///     return wait_in(list, line, told);
+///
+/// What is needed to wait is written only by those who do: passing is the common case.
+class place_in_list : protected leaf, protected list_hook, protected ready_node {
  public:
   place_in_list(const place_in_list&) = delete;
   place_in_list& operator=(const place_in_list&) = delete;
@@ -34,58 +46,96 @@ class place_in_list : leaf, list_hook, ready_node {
   }
 
  protected:
-  place_in_list() noexcept : leaf{&place_in_list::cancel_it} {}
+  using cancel_function = void (*)(leaf&) noexcept;
+
+  place_in_list() noexcept : ready_node(continuation::later()) {}
   ~place_in_list() = default;
 
-  [[nodiscard]] bool refused(scope& line, continuation told) noexcept {
-    line_ = &line;
+  [[nodiscard, gnu::cold, gnu::noinline]] bool refuse(scope& line, continuation told) noexcept {
     waiter = told;
-    if (!line.canceled()) [[likely]] return false;
     canceled_ = true;
     line.refuse(*this);
     return true;
   }
-  [[nodiscard]] bool pass() noexcept { return line_->loop().ready_at_once(*this); }
-  [[nodiscard]] bool wait_in(wait_list& list) noexcept;
+  [[nodiscard]] bool pass(scope& line, continuation told) noexcept {
+    if (!line.loop().ready_at_once(told)) [[likely]] return false;
+    waiter = told;
+    line.loop().push(*this);
+    return true;
+  }
+  /// on_cancel: for those on whose place in the list something else depends.
+  [[nodiscard]] bool wait_in(wait_list& list, scope& line, continuation told,
+                             cancel_function on_cancel = &place_in_list::end_canceled) noexcept;
+
+  /// What an on_cancel does first: nothing can be granted to the place any more.
+  void drop_out() noexcept {
+    unlink();
+    canceled_ = true;
+    line_->leave();
+  }
+  /// And last: its end is told a turn later.
+  void tell_later() noexcept { line_->loop().push(*this); }
+  /// Both.
+  static void end_canceled(leaf& self) noexcept {
+    auto& place = static_cast<place_in_list&>(self);
+    place.drop_out();
+    place.tell_later();
+  }
 
  private:
   friend wait_list;
   friend intrusive_list<place_in_list>;
 
-  static void cancel_it(leaf& self) noexcept {
-    auto& place = static_cast<place_in_list&>(self);
-    place.unlink();
-    place.canceled_ = true;
-    place.line_->leave();
-    place.line_->loop().push(place);
-  }
-
-  scope* line_ = nullptr;
+  scope* line_;  // of one that waits
   bool canceled_ = false;
 };
 
 class wait_list {
  public:
+  [[nodiscard]] bool empty() const noexcept { return places_.empty(); }
+  [[nodiscard]] place_in_list& first() noexcept { return places_.front(); }
+
+  /// Tells the first that it has what it waits for.
+  void wake_first() noexcept { wake(take_out_first()); }
   /// Tells everybody who waits.
   void wake_all() noexcept {
-    if (places_.empty()) return;
-    loop_base& loop = places_.front().line_->loop();
-    while (!places_.empty()) {
-      place_in_list& place = places_.pop_front();
-      place.line_->leave();
-      loop.complete(place);
-    }
+    while (!places_.empty()) wake_first();
+  }
+
+  /// In two steps. Between them the place can no longer be canceled.
+  place_in_list& take_out_first() noexcept {
+    place_in_list& place = places_.pop_front();
+    place.line_->leave();
+    return place;
+  }
+  [[gnu::noinline]] static void wake(place_in_list& place) noexcept {
+    loop_base& loop = place.line_->loop();
+    loop.complete(place);
     loop.rouse();
   }
 
+  /// For a place that cannot be canceled while it waits here.
+  void append(place_in_list& place) noexcept { places_.push_back(place); }
+
+  template <typename F>
+  void for_each(F f) {
+    places_.for_each(f);
+  }
+
  private:
-  friend place_in_list;
   intrusive_list<place_in_list> places_;
 };
 
-inline bool place_in_list::wait_in(wait_list& list) noexcept {
-  line_->enter(*this);
-  list.places_.push_back(*this);
+// Not inlined, so that the common case, in which nobody waits, is small enough to be.
+
+[[gnu::noinline]] inline bool place_in_list::wait_in(wait_list& list, scope& line,
+                                                     continuation told,
+                                                     cancel_function on_cancel) noexcept {
+  line_ = &line;
+  waiter = told;
+  leaf::cancel = on_cancel;
+  line.enter(*this);
+  list.append(*this);
   return true;
 }
 

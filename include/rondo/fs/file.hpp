@@ -20,6 +20,7 @@
 
 #include <rondo/core/task.hpp>
 #include <rondo/io/buffer.hpp>
+#include <rondo/io/close_owner.hpp>
 #include <rondo/io/descriptor.hpp>
 #include <rondo/io/ops/file.hpp>
 #include <rondo/io/path.hpp>
@@ -128,7 +129,7 @@ class file {
                          static_cast<std::int64_t>(length));
   }
   /// Closes, and reports an error that the disk had kept for the end. Not canceled, not refused.
-  auto close() & { return io::close(std::move(fd_)); }
+  auto close() & { return detail::close_owner(fd_); }
 
   [[nodiscard]] int native_handle() const noexcept { return fd_.native_handle(); }
   [[nodiscard]] int release() noexcept { return fd_.release(); }

@@ -61,8 +61,7 @@ class [[nodiscard("the events are lost with the stream")]] watch_stream {
 
   /// Ends the stream. A next() that another task awaits ends, and gives nothing.
   auto close() & {
-    events_->ended = true;
-    return io::close(std::move(events_->fd));
+    return io::operation(detail::close_events_op<detail::inotify_format>(*events_));
   }
   /// The inotify descriptor.
   [[nodiscard]] int native_handle() const noexcept { return events_->fd.native_handle(); }

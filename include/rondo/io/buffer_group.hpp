@@ -40,7 +40,7 @@ class buffer_group : guest {
   buffer_group(const buffer_group&) = delete;
   buffer_group& operator=(const buffer_group&) = delete;
 
-  [[nodiscard]] std::size_t count() const noexcept { return mask_ + std::size_t{1}; }
+  [[nodiscard]] std::size_t count() const noexcept { return static_cast<std::size_t>(mask_) + 1; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t available() const noexcept { return available_; }
   /// How many one stream keeps before it lets the others have some.

@@ -7,16 +7,17 @@
 // Reading happens where the descriptor has become readable; an event is taken out where it is given.
 // So a wait that is canceled, or that loses a race, loses none.
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <optional>
 #include <poll.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
+#include <rondo/io/close_owner.hpp>
+#include <rondo/io/descriptor.hpp>
 #include <rondo/io/operation.hpp>
-#include <rondo/io/ops/file.hpp>
 
 namespace rondo::detail {
 
@@ -52,6 +53,18 @@ struct fill_op {
     to->taken = 0;
     to->filled = n > 0 ? static_cast<std::size_t>(n) : 0;
     return false;
+  }
+};
+
+/// From when it is awaited on, the stream is at its end. Others may add what else is to end then.
+template <typename Format>
+struct close_events_op : close_owner_op {
+  event_buffer<Format>* buffer;
+  explicit close_events_op(event_buffer<Format>& of) noexcept
+      : close_owner_op(of.fd), buffer(&of) {}
+  int before() noexcept {
+    buffer->ended = true;
+    return close_owner_op::before();
   }
 };
 

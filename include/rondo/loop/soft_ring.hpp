@@ -131,7 +131,8 @@ class soft_ring {
   /// Whether one entry has many answers.
   [[nodiscard]] static bool repeats(const io_uring_sqe& e) noexcept {
     return (e.opcode == IORING_OP_ACCEPT && (e.ioprio & IORING_ACCEPT_MULTISHOT) != 0) ||
-           (e.opcode == IORING_OP_RECV && (e.ioprio & IORING_RECV_MULTISHOT) != 0) ||
+           ((e.opcode == IORING_OP_RECV || e.opcode == IORING_OP_RECVMSG) &&
+            (e.ioprio & IORING_RECV_MULTISHOT) != 0) ||
            (e.opcode == IORING_OP_POLL_ADD && (e.len & IORING_POLL_ADD_MULTI) != 0);
   }
 
@@ -194,7 +195,8 @@ inline void soft_ring::serve(const io_uring_sqe& e) noexcept {
   const soft::verb* const v = soft::verb_of(e.opcode);
   if (v == nullptr) return refuse(e, "");
   const bool selects = (e.flags & IOSQE_BUFFER_SELECT) != 0;
-  if (selects && e.opcode != IORING_OP_RECV) return refuse(e, "with a chosen buffer");
+  const bool may_select = e.opcode == IORING_OP_RECV || (e.opcode == IORING_OP_RECVMSG && repeats(e));
+  if (selects && !may_select) return refuse(e, "with a chosen buffer");
   if (makes_descriptor(e) && e.file_index != 0) return refuse(e, "into a fixed file");
 
   if (v->at_once != nullptr) return answer(e, v->at_once(e));
@@ -265,7 +267,9 @@ inline int soft_ring::receive_into_chosen(const io_uring_sqe& e, soft_progress& 
   filled.len = e.len == 0 || e.len > buffer->len ? buffer->len : e.len;
   filled.ioprio &= static_cast<std::uint16_t>(~IORING_RECV_MULTISHOT);
   p.done = 0;
-  const int n = soft::try_recv(filled, p);
+  const int n = e.opcode == IORING_OP_RECV
+                    ? soft::try_recv(filled, p)
+                    : soft::try_recvmsg_into(e, soft::pointer<char>(buffer->addr), buffer->len);
   if (n > 0) {
     p.flags = IORING_CQE_F_BUFFER | (static_cast<std::uint32_t>(buffer->bid)
                                      << IORING_CQE_BUFFER_SHIFT);
@@ -526,6 +530,7 @@ inline void soft_ring::reported(int fd, std::uint32_t events) noexcept {
       queues_.post(s.ask.user_data, result, IORING_CQE_F_MORE);
     }
   });
+  waits_.looked_at(*r);
   if (!r->nobody() && !queues_.room()) waits_.tell_later(fd, *r);
 }
 

@@ -17,6 +17,7 @@
 #include <climits>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -189,6 +190,29 @@ inline int try_recvmsg(const io_uring_sqe& e, soft_progress& p) noexcept {
     const iovec rest = part_after(m, done);
     return ::recv(e.fd, rest.iov_base, rest.iov_len, without_waiting(e));
   });
+}
+/// Into a buffer that was chosen, as IORING_RECV_MULTISHOT has it: io_uring_recvmsg_out, room for the
+/// name and for control data, what was received.
+inline int try_recvmsg_into(const io_uring_sqe& e, char* buffer, std::size_t size) noexcept {
+  const auto& asked = *pointer<const msghdr>(e.addr);
+  const std::size_t header =
+      sizeof(io_uring_recvmsg_out) + asked.msg_namelen + asked.msg_controllen;
+  if (size < header) return -EFAULT;
+  iovec part{buffer + header, size - header};
+  msghdr m{};
+  m.msg_name = buffer + sizeof(io_uring_recvmsg_out);
+  m.msg_namelen = asked.msg_namelen;
+  m.msg_control = buffer + sizeof(io_uring_recvmsg_out) + asked.msg_namelen;
+  m.msg_controllen = asked.msg_controllen;
+  m.msg_iov = &part;
+  m.msg_iovlen = 1;
+  const ssize_t n = ::recvmsg(e.fd, &m, without_waiting(e));
+  if (n < 0) return errno == EAGAIN ? must_wait : -errno;
+  const io_uring_recvmsg_out out{m.msg_namelen, static_cast<std::uint32_t>(m.msg_controllen),
+                                 static_cast<std::uint32_t>(n),
+                                 static_cast<std::uint32_t>(m.msg_flags)};
+  std::memcpy(buffer, &out, sizeof out);
+  return static_cast<int>(header + std::min<std::size_t>(static_cast<std::size_t>(n), part.iov_len));
 }
 inline int try_sendmsg(const io_uring_sqe& e, soft_progress& p) noexcept {
   const auto& m = *pointer<const msghdr>(e.addr);

@@ -138,12 +138,17 @@ class soft_waits {
     while (!believed_.empty()) check_oldest();
   }
 
-  /// epoll has reported the descriptor.
+  /// epoll has reported the number. Those who go on waiting stay believers: it may have been about
+  /// an earlier life of it, whose file is still open elsewhere (a duplicate, a child before its
+  /// exec).
   void prove(int fd, record& r) noexcept {
     if (!r.proven) r.is_stream = soft::is_stream_socket(fd);
     r.proven = true;
     r.drained = false;
-    if (r.linked()) r.unlink();
+  }
+  /// What was reported has been looked at.
+  void looked_at(record& r) noexcept {
+    if (r.linked() && r.nobody()) r.unlink();
   }
   /// The number belongs to another descriptor from now on.
   void begin_again(int fd) noexcept {

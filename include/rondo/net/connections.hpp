@@ -78,8 +78,8 @@ class connections_change : public place_in_list {
   explicit connections_change(connections_change_description&& d) noexcept : of_(*d.of_) {}
 
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
-    if (refused(line, told)) [[unlikely]] return true;
-    return wait_in(of_.waiting_);
+    if (line.canceled()) [[unlikely]] return refuse(line, told);
+    return wait_in(of_.waiting_, line, told);
   }
 
  private:

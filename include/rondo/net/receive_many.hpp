@@ -34,13 +34,9 @@ class receive_many_source {
   }
 
   [[nodiscard]] int begin(engine& loop) noexcept { return group_->join(loop); }
-  /// Polled first, so that a buffer is asked for only when there is something to put in it: whoever
-  /// finds none has something to receive.
   void prepare(io_uring_sqe& e) noexcept {
     io_uring_prep_recv_multishot(&e, fd, nullptr, 0, 0);
-    e.flags |= IOSQE_BUFFER_SELECT;
-    e.ioprio |= IORING_RECVSEND_POLL_FIRST;
-    e.buf_group = group_->id();
+    choose_buffer(e);
   }
   [[nodiscard]] arrival arrived(int result, std::uint32_t flags) noexcept {
     if ((flags & IORING_CQE_F_BUFFER) != 0) {
@@ -76,6 +72,15 @@ class receive_many_source {
   void passed() noexcept { group_->wake_one(); }
 
   int fd;
+
+ protected:
+  /// Polled first, so that a buffer is asked for only when there is something to put in it: whoever
+  /// finds none has something to receive.
+  void choose_buffer(io_uring_sqe& e) const noexcept {
+    e.flags |= IOSQE_BUFFER_SELECT;
+    e.ioprio |= IORING_RECVSEND_POLL_FIRST;
+    e.buf_group = group_->id();
+  }
 
  private:
   void keep(std::uint16_t id, int result) noexcept {

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <stdexcept>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -43,7 +44,8 @@ static_assert(std::is_trivially_destructible_v<serve_options>);
 /// Completes when: the listener is closed, and all handlers have ended.
 /// An error in a handler ends its connection, and is reported to loop_options::on_unhandled. So is
 /// that there is no free descriptor (EMFILE), once; accepting goes on when there is room.
-/// Throws: std::system_error when the listener cannot accept any more (it is none, for example).
+/// Throws: std::system_error when the listener cannot accept any more (it is none, for example);
+/// std::invalid_argument for a limit of 0.
 /// Canceled: accepts no more, and gives the handlers `grace`; then cancels them, and waits for their
 /// end.
 /// Keep alive: the listener. Mind that GCC 12 destroys captures of a lambda temporary twice inside a
@@ -101,6 +103,9 @@ task<> serve(Listener& listener, Handler handler, serve_options options, Args...
   using stream = await_result_t<decltype(listener.accept())>;
   static_assert(std::is_same_v<std::invoke_result_t<Handler&, stream, Args&...>, task<>>,
                 "serve: handler(stream, args...) gives a task<>");
+  if (options.max_connections == 0) {
+    throw std::invalid_argument("serve: max_connections of 0 would serve nobody");
+  }
   detail::connections open(event_loop::current());
   auto start = [&](stream&& peer) noexcept {
     try {

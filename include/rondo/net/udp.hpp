@@ -22,6 +22,7 @@
 #include <rondo/io/buffer.hpp>
 #include <rondo/io/operation.hpp>
 #include <rondo/io/ops/net.hpp>
+#include <rondo/net/datagram.hpp>
 #include <rondo/net/endpoint.hpp>
 #include <rondo/net/socket.hpp>
 
@@ -78,6 +79,15 @@ class udp_socket : public detail::socket_base {
   auto receive_from(mutable_buffer to) &;
   /// The same, from the peer that it is connected to. Gives: its size.
   auto receive(mutable_buffer to) & { return io::recv(native_handle(), to); }
+
+  /// Message after message, received by one operation of the kernel into buffers of a ring that
+  /// others use, too: `co_await messages.next()` gives an optional<datagram>. The buffers hold
+  /// datagram::overhead bytes beside the message; of one that is longer the rest is cut off.
+  /// Throws (next): std::system_error; EBUSY when the ring is in use by another loop.
+  [[nodiscard]] io::multishot<detail::receive_from_many_source> receive_many(buffer_ring& ring) & {
+    using source = detail::receive_from_many_source;
+    return io::multishot<source>(source(native_handle(), ring.group()));
+  }
 
   /// Throws: std::system_error, when it is not connected.
   [[nodiscard]] endpoint remote_endpoint() const { return ask(&::getpeername, "getpeername"); }

@@ -21,6 +21,7 @@
 
 #include <rondo/io/operation.hpp>
 #include <rondo/io/ops/net.hpp>
+#include <rondo/net/accept_many.hpp>
 #include <rondo/net/descriptor_passing.hpp>
 #include <rondo/net/endpoint.hpp>
 #include <rondo/net/socket.hpp>
@@ -94,6 +95,12 @@ class unix_listener : public detail::socket_base {
   /// Waits for the next peer. Canceled: a connection that arrives all the same is delivered or
   /// closed.
   auto accept() & { return io::operation(detail::accept_op<unix_stream>{native_handle()}); }
+
+  /// Peer after peer: see tcp_listener::accept_many.
+  [[nodiscard]] io::multishot<detail::accept_many_source<unix_stream>> accept_many() & {
+    using source = detail::accept_many_source<unix_stream>;
+    return io::multishot<source>(source(native_handle()));
+  }
 
  private:
   explicit unix_listener(descriptor fd) noexcept : socket_base(std::move(fd)) {}

@@ -70,11 +70,7 @@ class [[nodiscard("signals are caught as long as the stream exists")]] signal_st
   auto next() & { return detail::next_event_description<detail::signal_format>(caught_->events); }
 
   /// Ends the stream. A next() that another task awaits ends, and gives nothing.
-  auto close() & {
-    caught_->leave();
-    caught_->events.ended = true;
-    return io::close(std::move(caught_->events.fd));
-  }
+  auto close() & { return io::operation(close_op(*caught_)); }
 
  private:
   friend signal_stream signals(signal_set which);
@@ -91,6 +87,15 @@ class [[nodiscard("signals are caught as long as the stream exists")]] signal_st
     ~catching() { leave(); }
     void leave() noexcept {
       if (std::exchange(joined, false)) detail::signal_registry::leave(listener);
+    }
+  };
+
+  struct close_op : detail::close_events_op<detail::signal_format> {
+    catching* caught;
+    explicit close_op(catching& of) noexcept : close_events_op(of.events), caught(&of) {}
+    int before() noexcept {
+      caught->leave();
+      return close_events_op::before();
     }
   };
 

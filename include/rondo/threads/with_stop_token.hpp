@@ -64,7 +64,7 @@ class stop_state : nested_line {
     inner_.open(outer);
     request_.loop = &outer.loop();
     if (token_.stop_requested()) inner_.cancel();
-    if (!run(state_, outer, told)) return false;
+    if (!run(state_, outer, told)) return waits_a_turn();
     callback_.emplace(std::move(token_), sender{&request_});
     return true;
   }

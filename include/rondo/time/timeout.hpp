@@ -190,7 +190,7 @@ auto try_for(std::chrono::duration<Rep, Period> limit, A&& awaitable) {
 template <typename State>
 bool timeout_scope::start(State& child, detail::scope& outer, detail::continuation told) noexcept {
   inner_.open(outer);
-  if (!run(child, outer, told)) return false;  // nobody needed to look at the clock
+  if (!run(child, outer, told)) return waits_a_turn();  // nobody needed to look at the clock
   if (limit_.is_over(loop())) {
     loop().settle();
     timer::deadline = loop().turn_time();

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// tls_stream: an encrypted stream over another one, which is read and written like any other.
+//
+//     auto peer = co_await rondo::tls_stream<rondo::tcp_stream>::client(context, std::move(plain),
+//                                                                      "example.org");
+//     auto peer = co_await rondo::tls_stream<rondo::tcp_stream>::server(context, std::move(plain));
+//
+// One read and one write may be in flight at the same time, as on a socket.
+
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <rondo/compose/as_result.hpp>
+#include <rondo/compose/shield.hpp>
+#include <rondo/core/pass.hpp>
+#include <rondo/core/task.hpp>
+#include <rondo/io/async_stream.hpp>
+#include <rondo/io/buffer.hpp>
+#include <rondo/sync/mutex.hpp>
+#include <rondo/time/timeout.hpp>
+#include <rondo/tls/engine.hpp>
+
+namespace rondo {
+
+/// Stream: the type of the stream beneath, which it owns, or a reference to one, which is kept
+/// alive. Keep the tls_stream where it is while something is in flight on it.
+///
+/// Throws, everywhere: tls_error; what the stream beneath throws; unexpected_eof when that ends and
+/// the peer had not said so, which somebody between the two may have done.
+/// Thread: the loop's.
+template <typename Stream>
+  requires async_reader<Stream> && async_writer<Stream>
+class tls_stream {
+ public:
+  /// Agrees with a server, on a stream that is new or in the middle of a conversation (STARTTLS).
+  /// Throws: tls_error, when the certificate is not trusted or is not for `host` (a name, or an
+  /// address), for example. Canceled: the stream is closed.
+  [[nodiscard]] static task<tls_stream> client(tls_context context, Stream stream,
+                                               std::string host) {
+    return agree({std::forward<Stream>(stream), context, detail::tls_engine::role::client, host});
+  }
+  /// Agrees with a client.
+  [[nodiscard]] static task<tls_stream> server(tls_context context, Stream stream) {
+    return agree({std::forward<Stream>(stream), context, detail::tls_engine::role::server, {}});
+  }
+
+  tls_stream(tls_stream&& other) noexcept
+      : stream_(std::forward<Stream>(other.stream_)),
+        engine_(std::move(other.engine_)),
+        heard_(other.heard_),
+        closed_(other.closed_) {}
+  tls_stream& operator=(tls_stream&& other) noexcept
+    requires(!std::is_reference_v<Stream>)
+  {
+    stream_ = std::move(other.stream_);
+    engine_ = std::move(other.engine_);
+    heard_ = other.heard_;
+    closed_ = other.closed_;
+    return *this;
+  }
+
+  /// Reads what there is, at least one byte; 0 at the end. Keep alive: the buffer. Canceled:
+  /// nothing is lost.
+  task<std::size_t> read(mutable_buffer to) &;
+  /// Fills the buffer. Throws: unexpected_eof, which knows how much came before the end. Canceled
+  /// half-way: how much came is lost.
+  task<> read_exactly(mutable_buffer to) &;
+
+  /// Writes everything. Keep alive: the buffer, unless it is given away (an rvalue string or
+  /// vector). Canceled half-way: how much was taken is lost; what was taken goes before the next.
+  template <detail::source_of_bytes B>
+  task<> write(B&& from) & {
+    return write_all(detail::source<B>(std::forward<B>(from)));
+  }
+
+  /// Tells the peer that nothing more will come; it reads 0. Reading goes on.
+  task<> shutdown_write() & {
+    engine_.end_output();
+    return flush();
+  }
+  /// Tells the peer that nothing more will come, if it takes that within a second, and closes the
+  /// stream. What is in flight ends with errc::closed.
+  /// Canceled: no; what gives back is not canceled.
+  auto close() & { return shield(end_and_close()); }
+
+  /// What was agreed on by ALPN, such as "h2"; empty if nothing was.
+  [[nodiscard]] std::string_view protocol() const noexcept { return engine_.protocol(); }
+  /// Whether an earlier session was resumed.
+  [[nodiscard]] bool resumed() const noexcept {
+    return ::SSL_session_reused(engine_.native_handle()) == 1;
+  }
+  /// The stream beneath.
+  [[nodiscard]] std::remove_reference_t<Stream>& stream() noexcept { return stream_; }
+  /// For everything else that OpenSSL can be asked. Not for reading and writing.
+  [[nodiscard]] ::SSL* native_handle() const noexcept { return engine_.native_handle(); }
+
+ private:
+  tls_stream(Stream&& stream, const tls_context& context, detail::tls_engine::role role,
+             const std::string& host)
+      : stream_(std::forward<Stream>(stream)), engine_(context, role, host) {}
+
+  static task<tls_stream> agree(tls_stream made);
+  template <typename Source>
+  task<> write_all(Source from);
+  task<> end_and_close();
+  task<> flush();
+  task<> refill();
+  void check_open() const {
+    if (closed_) throw std::system_error(make_error_code(errc::closed), "TLS");
+  }
+
+  Stream stream_;
+  detail::tls_engine engine_;
+  mutex leaving_;         // who hands bytes to the stream beneath
+  bool heard_ = false;    // something has come since the handshake
+  bool reading_ = false;  // somebody waits for the stream beneath
+  bool closed_ = false;
+};
+
+/// Agrees with a server on a stream that is in use: tls_stream::client, for those who do not want to
+/// name the type.
+template <typename Stream>
+[[nodiscard]] task<tls_stream<Stream>> start_tls(tls_context context, Stream stream,
+                                                 std::string host) {
+  return tls_stream<Stream>::client(std::move(context), std::move(stream), std::move(host));
+}
+
+// Implementation
+
+template <typename Stream>
+  requires async_reader<Stream> && async_writer<Stream>
+task<tls_stream<Stream>> tls_stream<Stream>::agree(tls_stream made) {
+  using detail::tls_step;
+  std::exception_ptr failure;
+  try {
+    for (tls_step next{}; (next = made.engine_.handshake()) != tls_step::done;) {
+      co_await made.flush();
+      if (next == tls_step::wants_input) co_await made.refill();
+    }
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) co_await try_for(std::chrono::seconds(1), made.flush());  // tells the peer why
+  if (failure) std::rethrow_exception(failure);
+  co_await made.flush();
+  made.heard_ = false;
+  co_return std::move(made);
+}
+
+/// Lets bytes arrive: at least one, or the end.
+template <typename Stream>
+  requires async_reader<Stream> && async_writer<Stream>
+task<> tls_stream<Stream>::refill() {
+  struct reading {
+    explicit reading(bool& f) noexcept : flag(f) { flag = true; }
+    reading(const reading&) = delete;
+    reading& operator=(const reading&) = delete;
+    ~reading() { flag = false; }
+    bool& flag;
+  };
+  check_open();
+  const reading now(reading_);
+  const std::size_t came = co_await stream_.read(engine_.room_to_arrive());
+  engine_.has_arrived(came);
+  heard_ = true;
+}
+
+/// Lets all bytes leave that are there. What is canceled half-way is gone on with by the next one.
+template <typename Stream>
+  requires async_reader<Stream> && async_writer<Stream>
+task<> tls_stream<Stream>::flush() {
+  if (engine_.leaving().size() == 0) co_return;
+  const auto mine = co_await leaving_.lock();
+  for (const_buffer bytes; (bytes = engine_.leaving()).size() != 0;) {
+    check_open();
+    if constexpr (requires { stream_.write_some(bytes); }) {
+      const std::size_t gone = co_await stream_.write_some(bytes);
+      engine_.has_left(gone);
+    } else {
+      co_await stream_.write(bytes);
+      engine_.has_left(bytes.size());
+    }
+  }
+}
+
+template <typename Stream>
+  requires async_reader<Stream> && async_writer<Stream>
+task<std::size_t> tls_stream<Stream>::read(mutable_buffer to) & {
+  using detail::tls_step;
+  co_await detail::pass();
+  if (to.size() == 0) co_return 0;
+  for (std::size_t count = 0;;) {
+    switch (engine_.read(to, count)) {
+      case tls_step::done:
+        co_return count;
+      case tls_step::ended:
+        co_return 0;
+      case tls_step::wants_input:
+        co_await flush();  // the peer may wait for an answer before it goes on
+        co_await refill();
+        break;
+      case tls_step::wants_output:
+        co_await flush();
+        break;
+    }
+  }
+}
+
+template <typename Stream>
+  requires async_reader<Stream> && async_writer<Stream>
+task<> tls_stream<Stream>::read_exactly(mutable_buffer to) & {
+  for (std::size_t done = 0; done != to.size();) {
+    const std::size_t count = co_await read(to.after(done));
+    if (count == 0) throw unexpected_eof(done);
+    done += count;
+  }
+}
+
+template <typename Stream>
+  requires async_reader<Stream> && async_writer<Stream>
+template <typename Source>
+task<> tls_stream<Stream>::write_all(Source from) {
+  using detail::tls_step;
+  co_await detail::pass();
+  for (const_buffer rest = from; rest.size() != 0;) {
+    std::size_t count = 0;
+    const tls_step next = engine_.write(rest, count);
+    if (next == tls_step::done) rest = rest.after(count);
+    if (next == tls_step::wants_input) co_await refill();
+    if (next == tls_step::wants_output) co_await flush();
+  }
+  co_await flush();
+}
+
+template <typename Stream>
+  requires async_reader<Stream> && async_writer<Stream>
+task<> tls_stream<Stream>::end_and_close() {
+  constexpr std::chrono::seconds patience{1};
+  const bool others_write = !leaving_.try_lock().has_value();
+  if (!others_write) {
+    engine_.end_output();
+    co_await as_result(try_for(patience, flush()));
+    // A socket that is closed with bytes in it that nobody has read drops what is on its way out.
+    const bool unread = !heard_ && !reading_ && engine_.expects_tickets();
+    if (unread) co_await as_result(try_for(patience, refill()));
+  }
+  closed_ = true;
+  if constexpr (requires { stream_.close(); }) co_await stream_.close();
+}
+
+}  // namespace rondo
