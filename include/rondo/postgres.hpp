@@ -8,7 +8,8 @@
 //     auto users = co_await c.query("select name from users where id = $1", 7);
 //     std::cout << users[0].get<std::string>("name");
 //
-// To read it: connection.hpp is what you use; session.hpp is how libpq and the loop work together.
+// To read it: connection.hpp is what you use; wire.hpp is how libpq and the loop work together;
+// session.hpp is what happens when somebody goes away in the middle.
 
 #include <rondo/postgres/codec.hpp>
 #include <rondo/postgres/codec_array.hpp>
@@ -21,3 +22,4 @@
 #include <rondo/postgres/pool.hpp>
 #include <rondo/postgres/rows.hpp>
 #include <rondo/postgres/statement.hpp>
+#include <rondo/postgres/transaction.hpp>

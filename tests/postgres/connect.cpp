@@ -53,7 +53,7 @@ POSTGRES_TEST("what cannot be connected to is named, in one line") {
 
 POSTGRES_TEST("every attempt that fails or is canceled leaves no descriptor") {
   static_cast<void>(co_await error_of(postgres::connect("host=nowhere.invalid")));  // threads
-  const auto before = rondo_test::open_descriptors();
+  const auto before = co_await descriptors_at_rest();
   static_cast<void>(co_await error_of(postgres::connect("host=127.0.0.1 port=1 user=me")));
   CHECK(rondo_test::open_descriptors() == before);
   for (int i = 0; i < 40; ++i) {
@@ -70,7 +70,7 @@ POSTGRES_TEST("a server that accepts and says nothing: canceled, and limited by 
   rondo::tcp_listener deaf = rondo::tcp_listener::bind(rondo::endpoint::loopback(0));
   const std::string to =
       "host=127.0.0.1 user=me port=" + std::to_string(deaf.local_endpoint().port());
-  const auto before = rondo_test::open_descriptors();
+  const auto before = co_await descriptors_at_rest();
   const auto timed = co_await code_of(rondo::with_timeout(20ms, postgres::connect(to)));
   CHECK(timed == std::errc::timed_out);
   const stopwatch since;

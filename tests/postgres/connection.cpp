@@ -283,7 +283,7 @@ POSTGRES_TEST("racing queries on two connections: the loser is stopped") {
 // The server dies.
 
 POSTGRES_TEST("a server that dies in the middle of a query: connection_lost, from then on") {
-  const auto before = rondo_test::open_descriptors();
+  const auto before = co_await descriptors_at_rest();
   {
     auto c = co_await postgres::connect(server.conninfo());
     auto sleeping = rondo::spawn(c.query("select pg_sleep(1000)"));
@@ -336,7 +336,7 @@ POSTGRES_TEST("a server that dies while a large argument is being sent") {
 
 POSTGRES_TEST(
     "close ends a query that is under way with connection_lost, and closes the descriptor") {
-  const auto before = rondo_test::open_descriptors();
+  const auto before = co_await descriptors_at_rest();
   auto c = co_await postgres::connect(server.conninfo());
   auto sleeping = rondo::spawn(c.query("select pg_sleep(1000)"));
   co_await rondo::sleep_for(20ms);
@@ -348,6 +348,19 @@ POSTGRES_TEST(
   co_await c.close();  // again does nothing
   const auto after = co_await error_of(c.query("select 1"));
   CHECK(std::string(after.what()).find("closed") != std::string::npos);
+}
+
+POSTGRES_TEST("close does not wait for a stream that nobody reads") {
+  auto c = co_await postgres::connect(server.conninfo());
+  auto p = co_await c.pipeline();
+  p.query("select pg_sleep(1000)");
+  p.sync();
+  co_await c.close();
+  const auto e = co_await error_of(p.next());
+  CHECK(e.kind() == postgres::error_kind::connection_lost);
+  const auto end = co_await p.next();
+  CHECK_FALSE(end);
+  CHECK_THROWS_AS(p.query("select 1"), postgres::error);
 }
 
 POSTGRES_TEST("a connection that is closed or dropped says goodbye: the server's process ends") {

@@ -98,7 +98,7 @@ POSTGRES_TEST("a canceled next loses nothing, and the connection may then be use
 }
 
 POSTGRES_TEST("a server that dies, and a close, end the wait with connection_lost") {
-  const auto before = rondo_test::open_descriptors();
+  const auto before = co_await descriptors_at_rest();
   {
     auto c = co_await postgres::connect(server.conninfo());
     auto news = c.notifications();

@@ -158,7 +158,7 @@ POSTGRES_TEST("close stops a pipeline and waits for it") {
 
 POSTGRES_TEST(
     "a server that dies in the middle of a pipeline: every answer that is missing says so") {
-  const auto before = rondo_test::open_descriptors();
+  const auto before = co_await descriptors_at_rest();
   {
     auto c = co_await postgres::connect(server.conninfo());
     auto p = co_await c.pipeline();

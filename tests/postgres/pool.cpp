@@ -25,7 +25,7 @@ task<int> process_of(postgres::pool& db) {
 }  // namespace
 
 POSTGRES_TEST("many queries at once share a few connections") {
-  const auto before = rondo_test::open_descriptors();
+  const auto before = co_await descriptors_at_rest();
   {
     postgres::pool db(server.conninfo(), postgres::pool_options().max_connections(3));
     std::vector<task<int>> queries;
@@ -165,7 +165,7 @@ POSTGRES_TEST("a connection that does not answer the question is replaced") {
 }
 
 POSTGRES_TEST("every moment of a cancellation leaves the pool complete") {
-  const auto before = rondo_test::open_descriptors();
+  const auto before = co_await descriptors_at_rest();
   {
     postgres::pool db(server.conninfo(), postgres::pool_options().max_connections(2));
     for (int i = 0; i < 60; ++i) {
@@ -186,7 +186,7 @@ POSTGRES_TEST("every moment of a cancellation leaves the pool complete") {
 }
 
 POSTGRES_TEST("a connection may outlive its pool, and its server may be one that is not there") {
-  const auto before = rondo_test::open_descriptors();
+  const auto before = co_await descriptors_at_rest();
   postgres::pooled_connection c;
   {
     postgres::pool db(server.conninfo());

@@ -51,9 +51,7 @@ class postgres_server {
     return server;
   }
 
-  [[nodiscard]] std::string conninfo() const {
-    return tls() + " sslmode=disable";
-  }
+  [[nodiscard]] std::string conninfo() const { return tls() + " sslmode=disable"; }
   /// The same, encrypted where the server can.
   [[nodiscard]] std::string tls() const {
     return "host=127.0.0.1 port=" + port_ + " user=postgres dbname=postgres";
@@ -167,6 +165,16 @@ inline task<> until_activity(postgres::connection& by, int process_id, std::stri
     const std::string now = co_await activity_of(by, process_id);
     if (now.starts_with(beginning)) co_return;
     co_await sleep_for(1ms);
+  }
+}
+
+/// How many descriptors are open, when the threads that ask the server to stop have ended: each has
+/// a socket of its own for a moment.
+inline task<std::size_t> descriptors_at_rest() {
+  for (;;) {
+    const auto count = rondo_test::open_descriptors();
+    co_await sleep_for(20ms);
+    if (rondo_test::open_descriptors() == count) co_return count;
   }
 }
 

@@ -107,6 +107,7 @@ class connection {
 
   /// How long a canceled statement may take to stop. Default: 5 s.
   void cancel_timeout(std::chrono::nanoseconds limit) & { mine().cancel_timeout = limit; }
+  [[nodiscard]] std::chrono::nanoseconds cancel_timeout() const { return mine().cancel_timeout; }
   /// Is called with each warning and notice of the server, during the await that reads it. It may
   /// neither throw nor use the connection. Default: they are dropped.
   void on_notice(std::function<void(std::string_view)> f) & { mine().on_notice = std::move(f); }

@@ -180,8 +180,7 @@ inline task<std::optional<std::string>> copy_output::next() & {
     const detail::libpq_handle<char> owner(text);
     if (size > 0) co_return std::string(text, static_cast<std::size_t>(size));
     if (size < 0) break;
-    static_cast<void>(co_await readable(s.socket()));
-    s.consume();
+    co_await s.until_read();
     if (s.is_broken()) break;
   }
   co_await outcome();

@@ -40,7 +40,7 @@ class notification_stream {
 
 inline task<std::optional<notification>> notification_stream::next() & {
   detail::session& s = *session_;
-  const detail::session::user here(s);
+  const detail::session::polling here(s);
   const bool canceled = co_await cancellation_requested();
   if (canceled) co_await checkpoint();
   for (;;) {

@@ -149,7 +149,7 @@ inline task<std::optional<rows>> pipeline::next() & {
         case PGRES_COPY_IN:
         case PGRES_COPY_OUT:
         case PGRES_COPY_BOTH:
-          s.give_up();
+          s.break_off();
           throw std::logic_error("rondo: COPY has no place in a pipeline: " + statements_[first_]);
         default:
           current_ = std::move(result);

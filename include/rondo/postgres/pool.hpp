@@ -263,9 +263,13 @@ inline bool pool_state::is_alive(PGconn* c) noexcept {
   return true;
 }
 
+/// One that does not is not waited for any longer than that.
 inline task<bool> pool_state::answers(connection& c) {
+  const auto usual = c.cancel_timeout();
+  c.cancel_timeout(std::chrono::nanoseconds(0));
   try {
     const auto answer = co_await try_for(std::chrono::seconds(2), c.query(""));
+    c.cancel_timeout(usual);
     co_return answer.has_value();
   } catch (const error&) {
     co_return false;

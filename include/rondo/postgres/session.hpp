@@ -1,108 +1,63 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// A session is a connection as the rest of this folder sees it: libpq's state, who may use it, and
-// the waiting between libpq's calls, none of which blocks.
-//
-// libpq reads and writes its socket itself. What it cannot do at once it leaves to be called again
-// when the socket is ready, and that is all that is awaited here: `poll` for the socket. So
-// a statement costs the calls that it costs with libpq alone: one to send, one to wait, one to
-// read.
+// A session is a connection as the rest of this folder sees it: the wire, and who may use it.
 //
 // Somebody who does not stay to the end (canceled, or a stream that was dropped) *leaves* the
 // session: the server is asked to stop, and who comes next first *recovers* it, by reading what
 // is still under way. If that takes longer than the limit, the connection is given up.
 //
 //   idle        nothing under way
-//   in use      one user at a time, who holds a `turn`
+//   in turn     one user at a time, who holds a `turn`
 //   left        under way, and nobody waits for it: recover() makes it idle
 //   broken      for ever: lost, or given up
 
-#include <poll.h>
-#include <sys/socket.h>
 #include <chrono>
 #include <cstddef>
-#include <deque>
-#include <functional>
-#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include <rondo/compose/cancellation.hpp>
 #include <rondo/compose/shield.hpp>
 #include <rondo/core/task.hpp>
-#include <rondo/io/ops/misc.hpp>
 #include <rondo/postgres/cancel_request.hpp>
 #include <rondo/postgres/error.hpp>
 #include <rondo/postgres/libpq.hpp>
 #include <rondo/postgres/rows.hpp>
 #include <rondo/postgres/statement.hpp>
-#include <rondo/postgres/waiting_room.hpp>
+#include <rondo/postgres/wire.hpp>
 #include <rondo/time/timeout.hpp>
 
-namespace rondo::postgres {
+namespace rondo::postgres::detail {
 
-/// What NOTIFY sent, and who.
-struct notification {
-  std::string channel;
-  std::string payload;
-  int process_id = 0;  // of the server's process whose client said NOTIFY
-};
-
-namespace detail {
-
-class session {
+class session : public wire {
  public:
-  using notice_function = std::function<void(std::string_view)>;
-
-  explicit session(connection_handle connection);
-  session(const session&) = delete;
-  session& operator=(const session&) = delete;
+  using wire::wire;
   ~session() {
-    RONDO_ASSERT(users_ == 0, "a postgres::connection was destroyed while it was being used");
+    RONDO_ASSERT(!in_turn_, "a postgres::connection was destroyed before a stream of it");
   }
 
-  /// Whoever uses the session, until its end.
-  class user {
-   public:
-    explicit user(session& s) noexcept : session_(&s) { ++s.users_; }
-    user(user&& other) noexcept : session_(std::exchange(other.session_, nullptr)) {}
-    user& operator=(user&&) = delete;
-    ~user() {
-      if (session_ != nullptr) session_->ends(*this);
-    }
-
-   private:
-    session* session_;
-  };
   /// The one that has something under way. Throws: std::logic_error when there is one already.
   class turn {
    public:
-    explicit turn(session& s) : user_((s.take_turn(), s)), session_(&s) {}
-    turn(turn&& other) noexcept
-        : user_(std::move(other.user_)), session_(std::exchange(other.session_, nullptr)) {}
+    explicit turn(session& s) : session_(&s) { s.begin_turn(); }
+    turn(turn&& other) noexcept : session_(std::exchange(other.session_, nullptr)) {}
     turn& operator=(turn&&) = delete;
     ~turn() {
-      if (session_ != nullptr) session_->in_turn_ = false;
+      if (session_ != nullptr) session_->end_turn();
     }
 
    private:
-    user user_;
     session* session_;
   };
 
-  [[nodiscard]] PGconn* native() const noexcept { return connection_.get(); }
-  [[nodiscard]] int socket() const noexcept { return PQsocket(native()); }
   [[nodiscard]] bool in_turn() const noexcept { return in_turn_; }
   [[nodiscard]] bool is_left() const noexcept { return left_; }
-  [[nodiscard]] bool is_broken() const noexcept {
-    return lost_ || PQstatus(native()) == CONNECTION_BAD;
-  }
   [[nodiscard]] bool is_idle() const noexcept {
-    return users_ == 0 && !left_ && !is_broken() && PQtransactionStatus(native()) == PQTRANS_IDLE &&
+    return !in_turn_ && !is_polled() && !left_ && !is_broken() &&
+           PQtransactionStatus(native()) == PQTRANS_IDLE &&
            PQpipelineStatus(native()) == PQ_PIPELINE_OFF;
   }
 
@@ -110,25 +65,12 @@ class session {
   /// Throws: error when the connection is lost.
   [[nodiscard]] task<> begin();
 
-  /// Waits until PQgetResult would not block, and sends what is not sent yet meanwhile.
-  /// Canceled: nothing is lost.
-  [[nodiscard]] task<> until_ready();
-  [[nodiscard]] bool is_ready() const noexcept { return lost_ || PQisBusy(native()) == 0; }
-  /// Waits until libpq holds at most a little that is not sent yet.
-  [[nodiscard]] task<> until_sent();
-  /// Reads what has arrived.
-  void consume();
-
-  /// The last result of what was sent, or the first error. Canceled: it must be left then.
-  [[nodiscard]] task<result_handle> answer();
-
   /// Somebody goes away in the middle: the server is asked to stop.
   void leave() noexcept;
   /// Waits for the end of what was left, and gives the last result; null when the connection was
   /// given up, because it took longer than the limit.
   [[nodiscard]] task<result_handle> recover();
-  /// It will not be used any more.
-  void give_up() noexcept;
+  /// Breaks it off, and waits until nobody waits for it.
   [[nodiscard]] task<> close();
 
   /// Sends a statement, and waits for its last result. Within a turn.
@@ -144,7 +86,6 @@ class session {
   void expect(bool sent, const std::string& sql) {
     if (!sent) throw error_now(sql);
   }
-  [[nodiscard]] error error_now(std::string sql) const;
 
   // A pipeline's synchronisation points: how many are under way, and whether the last statement is
   // before one.
@@ -154,18 +95,11 @@ class session {
   [[nodiscard]] bool is_synced() const noexcept { return !unsynced_; }
   [[nodiscard]] std::size_t syncs() const noexcept { return syncs_; }
 
-  [[nodiscard]] std::optional<notification> take_notification();
-  /// Waits for the end of whoever uses the session, or for a notification that they have read.
-  [[nodiscard]] wait_description change() noexcept { return changed_.wait(); }
-
   std::chrono::nanoseconds cancel_timeout = std::chrono::seconds(5);
-  notice_function on_notice;
   unsigned depth = 0;  // of transactions
 
  private:
-  static void noticed(void* self, const PGresult* notice) noexcept;
-
-  void take_turn() {
+  void begin_turn() {
     if (in_turn_) {
       throw std::logic_error(
           "rondo: a postgres::connection does one thing at a time; use a postgres::pool, or a "
@@ -173,38 +107,22 @@ class session {
     }
     in_turn_ = true;
   }
-  void ends(user&) noexcept {
-    --users_;
-    if (broken_off_ && users_ == 0) connection_.reset();
-    changed_.wake_all();
+  void end_turn() noexcept {
+    in_turn_ = false;
+    tell_change();
   }
-  task<result_handle> drain();
+  [[nodiscard]] task<result_handle> drain();
+  [[nodiscard]] task<> drain_copy_out();
 
-  connection_handle connection_;
-  unsigned users_ = 0;
   bool in_turn_ = false;
-  bool lost_ = false;
-  bool broken_off_ = false;  // given up: it is closed with its last user
   bool left_ = false;
   bool unsynced_ = false;
   std::size_t syncs_ = 0;
   unsigned statements_ = 0;                  // prepared so far
   std::optional<oneshot<>> cancel_request_;  // under way
-  std::deque<notification> notifications_;
-  waiting_room changed_;
 };
 
 // Implementation
-
-inline session::session(connection_handle connection) : connection_(std::move(connection)) {
-  PQsetNoticeReceiver(native(), &session::noticed, this);  // the default prints
-  if (PQsetnonblocking(native(), 1) != 0) throw error_now("");
-}
-
-inline void session::noticed(void* self, const PGresult* notice) noexcept {
-  const auto& f = static_cast<session*>(self)->on_notice;
-  if (f) f(in_one_line(PQresultErrorMessage(notice)));
-}
 
 inline task<> session::begin() {
   if (is_broken()) throw error_now("");
@@ -216,67 +134,25 @@ inline task<> session::begin() {
   }
 }
 
-inline task<> session::until_ready() {
-  while (!lost_) {
-    const bool all_sent = PQflush(native()) <= 0;
-    if (all_sent && is_ready()) co_return;
-    const short what = all_sent ? POLLIN : static_cast<short>(POLLIN | POLLOUT);
-    const short seen = co_await io::poll(socket(), what);
-    if ((seen & ~POLLOUT) != 0) consume();
-  }
-}
-
-inline task<> session::until_sent() {
-  while (!lost_ && PQflush(native()) > 0) {
-    const short seen = co_await io::poll(socket(), POLLIN | POLLOUT);
-    if ((seen & ~POLLOUT) != 0) consume();
-  }
-}
-
-inline void session::consume() {
-  // With TLS, a record may be larger than the room that libpq reads it into; the socket says
-  // nothing of the rest. A record has 16 KiB at most, the room 8 KiB at least.
-  const int rounds = PQsslInUse(native()) != 0 ? 3 : 1;
-  for (int i = 0; i < rounds && !lost_; ++i) {
-    if (PQconsumeInput(native()) == 0) lost_ = true;
-  }
-  bool any = false;
-  while (const libpq_handle<PGnotify> n{PQnotifies(native())}) {
-    notifications_.push_back({n->relname, n->extra, n->be_pid});
-    any = true;
-  }
-  if (any || lost_) changed_.wake_all();
-}
-
-inline std::optional<notification> session::take_notification() {
-  if (notifications_.empty()) return std::nullopt;
-  std::optional<notification> first(std::move(notifications_.front()));
-  notifications_.pop_front();
-  return first;
-}
-
-inline task<result_handle> session::answer() {
-  result_handle last;
-  for (;;) {
-    if (!is_ready()) co_await until_ready();
-    result_handle next(PQgetResult(native()));
-    if (!next) co_return last;
-    if (last && PQresultStatus(last.get()) == PGRES_FATAL_ERROR) continue;  // the first one counts
-    last = std::move(next);
-    const ExecStatusType status = PQresultStatus(last.get());
-    if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
-      co_return last;  // it would give the same one again, until the copy has ended
-    }
-  }
-}
-
 inline void session::leave() noexcept {
   left_ = true;
   if (is_broken()) return;
   try {
     cancel_request_ = request_cancel(native());
   } catch (...) {
-    give_up();
+    break_off();
+  }
+}
+
+inline task<> session::drain_copy_out() {
+  for (;;) {
+    char* text = nullptr;
+    const int size = PQgetCopyData(native(), &text, 1);
+    const libpq_handle<char> owner(text);
+    if (size < 0) co_return;
+    if (size > 0) continue;
+    co_await until_read();
+    if (is_broken()) co_return;
   }
 }
 
@@ -297,20 +173,11 @@ inline task<result_handle> session::drain() {
         break;
       case PGRES_COPY_IN:
       case PGRES_COPY_BOTH:
-        if (PQputCopyEnd(native(), "given up by the client") < 0) lost_ = true;
+        if (PQputCopyEnd(native(), "given up by the client") < 0) lose();
         co_await until_sent();
         break;
       case PGRES_COPY_OUT:
-        for (;;) {
-          char* text = nullptr;
-          const int size = PQgetCopyData(native(), &text, 1);
-          const libpq_handle<char> owner(text);
-          if (size < 0) break;
-          if (size > 0) continue;
-          static_cast<void>(co_await readable(socket()));
-          consume();
-          if (lost_) break;
-        }
+        co_await drain_copy_out();
         break;
       default:
         break;
@@ -326,25 +193,13 @@ inline task<result_handle> session::drain() {
 inline task<result_handle> session::recover() {
   auto last = co_await try_for(cancel_timeout, drain());
   if (last) co_return std::move(*last);
-  give_up();
+  break_off();
   co_return result_handle();
 }
 
-/// Who waits for the socket still has to see that it has ended.
-inline void session::give_up() noexcept {
-  lost_ = true;
-  broken_off_ = true;
-  if (users_ == 0) {
-    connection_.reset();
-  } else if (socket() >= 0) {
-    ::shutdown(socket(), SHUT_RDWR);
-  }
-  changed_.wake_all();
-}
-
 inline task<> session::close() {
-  give_up();
-  while (users_ != 0) co_await change();
+  break_off();
+  while (is_polled()) co_await change();
 }
 
 inline task<result_handle> session::exchange(const request& r) {
@@ -424,21 +279,10 @@ inline rows session::checked(result_handle result, std::string sql) {
   throw error(error_kind::connection_lost, std::move(fields), std::move(sql));
 }
 
-/// What libpq has against what was asked of it.
-inline error session::error_now(std::string sql) const {
-  error_fields fields;
-  fields.message = native() != nullptr ? in_one_line(PQerrorMessage(native())) : "";
-  if (!is_broken()) return error(error_kind::statement_failed, std::move(fields), std::move(sql));
-  if (fields.message.empty()) fields.message = "the connection is closed";
-  fields.sqlstate = sqlstate::connection_lost;
-  return error(error_kind::connection_lost, std::move(fields), std::move(sql));
-}
-
 inline void session::sync() {
   expect(PQpipelineSync(native()) == 1, "");
   unsynced_ = false;
   ++syncs_;
 }
 
-}  // namespace detail
-}  // namespace rondo::postgres
+}  // namespace rondo::postgres::detail

@@ -77,7 +77,7 @@ class bracket {
       if (session_.is_broken() || PQtransactionStatus(session_.native()) == PQTRANS_IDLE) co_return;
       co_await session_.execute(request(undoing()));
     } catch (const std::exception&) {
-      session_.give_up();
+      session_.break_off();
     }
   }
 
