@@ -23,9 +23,16 @@
 #include <rondo/fs/file.hpp>
 #include <rondo/fs/whole_file.hpp>
 #include <rondo/io/emulation.hpp>
+#include <rondo/io/ops/close.hpp>
 #include <rondo/io/ops/file.hpp>
 #include <rondo/io/ops/misc.hpp>
 #include <rondo/io/ops/net.hpp>
+#include <rondo/io/ops/path.hpp>
+#include <rondo/io/ops/read_write.hpp>
+#include <rondo/io/ops/send_zc.hpp>
+#include <rondo/io/ops/splice.hpp>
+#include <rondo/io/ops/wait.hpp>
+#include <rondo/io/ops/xattr.hpp>
 #include <rondo/loop/event_loop.hpp>
 #include <rondo/loop/run.hpp>
 #include <rondo/loop/spawn.hpp>

@@ -5,8 +5,11 @@
 // `that_do_not_wait` end at once, and those of `that_are_not_canceled` go on.
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 #include <array>
 #include <chrono>
@@ -51,10 +54,40 @@ inline task<> waits_for_a_child(task_group& group) {
 }
 inline task<> timed_for_ever(timeout_scope&) { co_await for_ever(); }
 
+/// Fills a socket's buffers, so that sending waits.
+inline void clog(int fd) {
+  const std::string much(1 << 20, 'x');
+  while (::send(fd, much.data(), much.size(), MSG_NOSIGNAL | MSG_DONTWAIT) > 0) {
+  }
+  while (::send(fd, much.data(), 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) {
+  }
+}
+/// A child that ends with this.
+class silent_child {
+ public:
+  silent_child() : pid_(::fork()) {
+    if (pid_ == 0) {
+      for (;;) ::pause();
+    }
+  }
+  silent_child(const silent_child&) = delete;
+  silent_child& operator=(const silent_child&) = delete;
+  ~silent_child() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  [[nodiscard]] id_t id() const { return static_cast<id_t>(pid_); }
+
+ private:
+  pid_t pid_;
+};
+
 /// Calls `visit(name, make)` for everything that waits until it is canceled.
 template <typename Visit>
 task<> each_that_waits(Visit visit) {
   const silence s;
+  const pipe_ends spare;
+  static const std::uint32_t unchanging = 0;
   std::array<char, 16> space{};
   const std::string big(1 << 20, 'x');
   iovec in{space.data(), space.size()};
@@ -71,14 +104,8 @@ task<> each_that_waits(Visit visit) {
   const oneshot<int> answer;
   auto spawned = spawn(for_ever());
   auto stream = as_completed(two_for_ever());
-  // A socket whose buffers are full, so that sending waits.
   const sockets full;
-  ::fcntl(full.a.native_handle(), F_SETFL, O_NONBLOCK);
-  while (::send(full.a.native_handle(), much.data(), much.size(), MSG_NOSIGNAL) > 0) {
-  }
-  while (::send(full.a.native_handle(), much.data(), 1, MSG_NOSIGNAL) > 0) {
-  }
-  ::fcntl(full.a.native_handle(), F_SETFL, 0);
+  clog(full.a.native_handle());
   const int clogged = full.a.native_handle();
   using detail::read_exactly_op;
 
@@ -95,6 +122,14 @@ task<> each_that_waits(Visit visit) {
   co_await visit("recvmsg", [&] { return io::recvmsg(s.peer(), &received); });
   co_await visit("send", [&] { return io::send(clogged, big); });
   co_await visit("sendmsg", [&] { return io::sendmsg(clogged, &sent); });
+  co_await visit("splice", [&] { return io::splice(s.empty(), -1, spare.in(), -1, 16); });
+  co_await visit("tee", [&] { return io::tee(s.empty(), spare.in(), 16); });
+  co_await visit("futex_wait", [] { return io::futex_wait(&unchanging, 0); });
+  const silent_child one;
+  co_await visit("waitid", [&] { return io::waitid(P_PID, one.id()); });
+  auto tcp = co_await tcp_pair();
+  clog(tcp.a.native_handle());
+  co_await visit("send_zc", [&] { return io::send_zc(tcp.a.native_handle(), "x"); });
   co_await visit("poll", [&] { return io::poll(s.empty(), POLLIN); });
   co_await visit("accept", [&] { return listener.accept(); });
   co_await visit("sleep_for", [] { return sleep_for(std::chrono::hours(24)); });
@@ -166,6 +201,27 @@ task<> each_that_is_short(Visit visit) {
   co_await visit("fsync", [&] { return io::fsync(fd); });
   co_await visit("fallocate", [&] { return io::fallocate(fd, 0, 0, 4096); });
   co_await visit("ftruncate", [&] { return io::ftruncate(fd, 4096); });
+  co_await visit("sync_file_range", [&] { return io::sync_file_range(fd, 0, 0, 0); });
+  co_await visit("fadvise", [&] { return io::fadvise(fd, 0, 0, POSIX_FADV_NORMAL); });
+  co_await visit("madvise", [] { return io::madvise(nullptr, 0, MADV_NORMAL); });
+  int made = 0;
+  const auto new_name = [&] { return folder / std::to_string(++made); };
+  co_await visit("mkdirat", [&] { return io::mkdirat(AT_FDCWD, new_name()); });
+  co_await visit("symlinkat", [&] { return io::symlinkat(name, AT_FDCWD, new_name()); });
+  co_await visit("linkat", [&] { return io::linkat(AT_FDCWD, name, AT_FDCWD, new_name()); });
+  const auto new_file = [&] {
+    const std::string path = new_name();
+    ::close(::creat(path.c_str(), 0600));
+    return path;
+  };
+  co_await visit("renameat",
+                 [&] { return io::renameat(AT_FDCWD, new_file(), AT_FDCWD, new_name()); });
+  co_await visit("unlinkat", [&] { return io::unlinkat(AT_FDCWD, new_file()); });
+  std::array<char, 16> space{};
+  co_await visit("setxattr", [&] { return io::setxattr(name, "user.a", "x"); });
+  co_await visit("fsetxattr", [&] { return io::fsetxattr(fd, "user.a", "x"); });
+  co_await visit("getxattr", [&] { return io::getxattr(name, "user.a", space); });
+  co_await visit("fgetxattr", [&] { return io::fgetxattr(fd, "user.a", space); });
   co_await visit("statx", [&] { return io::statx(AT_FDCWD, name); });
   co_await visit("file::size", [&] { return f.size(); });
   co_await visit("write_some", [&] { return f.write_some("x"); });
@@ -178,6 +234,15 @@ task<> each_that_is_short(Visit visit) {
   });
   const sockets pair;
   const int socket = pair.a.native_handle();
+  const sockets done;
+  co_await visit("shutdown", [&] { return io::shutdown(done.a.native_handle(), SHUT_RD); });
+  const auto any = endpoint::loopback(0);
+  std::vector<descriptor> unbound;
+  co_await visit("bind", [&] {
+    unbound.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    return io::bind(unbound.back().native_handle(), any.native(), any.native_size());
+  });
+  co_await visit("listen", [&] { return io::listen(listener.native_handle()); });
   co_await visit("send everything", [&] {
     using bytes = detail::source<std::string_view>;
     return io::operation(detail::send_op<bytes>{socket, bytes(std::string_view("x"))});
