@@ -20,8 +20,14 @@
 #include <rondo/core/error.hpp>
 #include <rondo/core/result.hpp>
 #include <rondo/core/task.hpp>
+#include <rondo/fs/copy_file.hpp>
 #include <rondo/fs/file.hpp>
+#include <rondo/fs/file_info.hpp>
+#include <rondo/fs/list_directory.hpp>
+#include <rondo/fs/path_operations.hpp>
 #include <rondo/fs/whole_file.hpp>
+#include <rondo/fs/write_file_atomically.hpp>
+#include <rondo/io/aligned_buffer.hpp>
 #include <rondo/io/emulation.hpp>
 #include <rondo/io/ops/close.hpp>
 #include <rondo/io/ops/file.hpp>

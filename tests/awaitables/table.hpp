@@ -223,6 +223,14 @@ task<> each_that_is_short(Visit visit) {
   co_await visit("getxattr", [&] { return io::getxattr(name, "user.a", space); });
   co_await visit("fgetxattr", [&] { return io::fgetxattr(fd, "user.a", space); });
   co_await visit("statx", [&] { return io::statx(AT_FDCWD, name); });
+  co_await visit("file_status", [&] { return file_status(name); });
+  co_await visit("file::status", [&] { return f.status(); });
+  co_await visit("create_directory", [&] { return create_directory(new_name()); });
+  co_await visit("copy_file", [&] { return copy_file(name, folder / "copy"); });
+  co_await visit("write_file_atomically", [&] { return write_file_atomically(name, "some bytes"); });
+  auto entries = list_directory(folder / "");
+  co_await visit("list_directory", [&] { return entries.next(); });
+  co_await visit("directory_stream::close", [&] { return entries.close(); });
   co_await visit("file::size", [&] { return f.size(); });
   co_await visit("write_some", [&] { return f.write_some("x"); });
   co_await visit("file::write", [&] { return f.write("x"); });
