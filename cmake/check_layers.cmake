@@ -10,7 +10,7 @@
 cmake_minimum_required(VERSION 3.25)
 
 # layer | the layers it may include besides itself | os: system headers too | libraries of its own
-set(users fs net process threads debug)
+set(users fs net streams process threads debug)
 string(REPLACE ";" " " users "${users}")
 set(below "base core compose sync loop time io")
 set(table
@@ -23,6 +23,7 @@ set(table
   "io      | base core loop                 | os |"
   "fs      | ${below} ${users}              | os |"
   "net     | ${below} ${users}              | os |"
+  "streams | ${below} ${users}              | os |"
   "process | ${below} ${users}              | os |"
   "threads | ${below} ${users}              | os |"
   "debug   | ${below} ${users}              | os |"

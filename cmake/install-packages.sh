@@ -20,11 +20,13 @@ examples | command:pkg-config               | pkg-config           | pkgconf-pkg
 examples | library:liburing                 | liburing-dev         | liburing-devel     | liburing-devel      | liburing
 examples | library:libcurl                  | libcurl4-openssl-dev | libcurl-devel      | libcurl-devel       | curl
 examples | library:nlohmann_json            | nlohmann-json3-dev   | json-devel         | nlohmann_json-devel | nlohmann-json
+examples | library:libpq                    | libpq-dev            | libpq-devel        | postgresql-devel    | postgresql-libs
 examples | library:fmt                      | libfmt-dev           | fmt-devel          | fmt-devel           | fmt
 examples | path:/etc/ssl/certs/ca-certificates.crt,/etc/pki/tls/cert.pem,/etc/ssl/ca-bundle.pem | ca-certificates      | ca-certificates    | ca-certificates     | ca-certificates
 tests    | library:catch2,catch2-with-main  | catch2               | catch-devel        | Catch2-devel        | catch2
 tests    | command:python3                  | python3              | python3            | python3             | python
 tests    | command:nginx                    | nginx-light          | nginx              | nginx               | nginx
+tests    | path:/usr/lib/postgresql,/usr/bin/postgres | postgresql           | postgresql-server  | postgresql-server   | postgresql
 tests    | command:openssl                  | openssl              | openssl            | openssl             | openssl
 tests    | command:curl                     | curl                 | curl               | curl                | curl
 tests    | command:git                      | git                  | git                | git                 | git
@@ -80,8 +82,8 @@ if [ "$(id -u)" != 0 ]; then
   as_root=(sudo)
 fi
 
-# The tests start an nginx of their own: keep the package from starting one as a service.
-if [[ " ${debian[*]} " == *" nginx"* ]] && [ ! -e /usr/sbin/policy-rc.d ]; then
+# The tests start servers of their own: keep the packages from starting them as services.
+if [[ " ${debian[*]} " =~ " "(nginx|postgresql) ]] && [ ! -e /usr/sbin/policy-rc.d ]; then
   printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee /usr/sbin/policy-rc.d >/dev/null
   trap '"${as_root[@]}" rm -f /usr/sbin/policy-rc.d' EXIT
   "${as_root[@]}" chmod +x /usr/sbin/policy-rc.d

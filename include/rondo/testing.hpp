@@ -29,7 +29,8 @@ class faults {
  public:
   explicit faults(std::uint64_t seed) noexcept : plan_{seed} {}
 
-  /// Reads, writes, receives and sends on files, pipes and connections that move less than asked.
+  /// Reads, writes, receives and sends on files, pipes and connections that move less than asked; and
+  /// streams of the kernel (accept_many, receive_many) that have to be asked again after each answer.
   faults& short_transfers(unsigned percent) noexcept {
     plan_.short_transfers = percent;
     return *this;
@@ -38,6 +39,11 @@ class faults {
   /// EMFILE and the like. A close closes all the same.
   faults& errors(unsigned percent) noexcept {
     plan_.errors = percent;
+    return *this;
+  }
+  /// Receives that find no buffer in their buffer_ring (ENOBUFS).
+  faults& no_buffers(unsigned percent) noexcept {
+    plan_.no_buffers = percent;
     return *this;
   }
   /// Every operation that fails, fails with this errno.

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <chrono>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "support/loop_test.hpp"
+#include "support/other_loop.hpp"
 
 namespace rondo::test {
 
@@ -57,9 +59,13 @@ inline task<> timed_for_ever(timeout_scope&) { co_await for_ever(); }
 /// Fills a socket's buffers, so that sending waits.
 inline void clog(int fd) {
   const std::string much(1 << 20, 'x');
-  while (::send(fd, much.data(), much.size(), MSG_NOSIGNAL | MSG_DONTWAIT) > 0) {
-  }
-  while (::send(fd, much.data(), 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) {
+  // Twice in vain: a TCP connection makes room once more when its peer's kernel has taken some.
+  for (int in_vain = 0; in_vain < 2;) {
+    bool some = false;
+    while (::send(fd, much.data(), much.size(), MSG_NOSIGNAL | MSG_DONTWAIT) > 0) some = true;
+    while (::send(fd, much.data(), 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) some = true;
+    in_vain = some ? 0 : in_vain + 1;
+    ::usleep(5000);
   }
 }
 /// A child that ends with this.
@@ -104,9 +110,22 @@ task<> each_that_waits(Visit visit) {
   const oneshot<int> answer;
   auto spawned = spawn(for_ever());
   auto stream = as_completed(two_for_ever());
+  auto peers = listener.accept_many();
+  buffer_ring ring(4, 64);
+  tcp_stream quiet_tcp = tcp_stream::adopt(::dup(s.peer()));
+  auto chunks = quiet_tcp.receive_many(ring);
+  signal_stream caught = signals({SIGUSR1});
+  const temporary_folder folder;
+  watch_stream changes = watch(folder / "", IN_CREATE);
+  const auto keep = [](tcp_stream) -> task<> { co_await for_ever(); };
   const sockets full;
   clog(full.a.native_handle());
   const int clogged = full.a.native_handle();
+  unix_stream jammed = unix_stream::adopt(::dup(clogged));
+  unix_stream quiet = unix_stream::adopt(::dup(s.peer()));
+  udp_socket deaf = udp_socket::bind(endpoint::loopback(0));
+  const const_buffer parts[] = {big, big};
+  const int handed[] = {clogged};
   using detail::read_exactly_op;
 
   co_await visit("read", [&] { return io::read(s.empty(), space); });
@@ -128,10 +147,22 @@ task<> each_that_waits(Visit visit) {
   const silent_child one;
   co_await visit("waitid", [&] { return io::waitid(P_PID, one.id()); });
   auto tcp = co_await tcp_pair();
+  const int little = 4096;
+  ::setsockopt(tcp.a.native_handle(), SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
+  ::setsockopt(tcp.b.native_handle(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
   clog(tcp.a.native_handle());
   co_await visit("send_zc", [&] { return io::send_zc(tcp.a.native_handle(), "x"); });
+  co_await visit("send of several buffers", [&] { return jammed.write(parts); });
+  co_await visit("send_descriptors", [&] { return jammed.send_descriptors(big, handed); });
+  co_await visit("receive_descriptors", [&] { return quiet.receive_descriptors(space); });
+  co_await visit("receive_from", [&] { return deaf.receive_from(space); });
   co_await visit("poll", [&] { return io::poll(s.empty(), POLLIN); });
   co_await visit("accept", [&] { return listener.accept(); });
+  co_await visit("accept_many", [&] { return peers.next(); });
+  co_await visit("receive_many", [&] { return chunks.next(); });
+  co_await visit("signals", [&] { return caught.next(); });
+  co_await visit("watch", [&] { return changes.next(); });
+  co_await visit("serve", [&] { return serve(listener, keep); });
   co_await visit("sleep_for", [] { return sleep_for(std::chrono::hours(24)); });
   co_await visit("interval", [&] { return ticks.next(); });
   co_await visit("a task", [] { return for_ever(); });
@@ -159,6 +190,8 @@ task<> each_that_waits(Visit visit) {
   co_await visit("with_stop_token", [] { return with_stop_token({}, for_ever()); });
   static context_var<int> variable;
   co_await visit("with_context", [] { return with_context(variable, 1, for_ever()); });
+  const other_loop other;
+  co_await visit("on", [&] { return on(other.loop(), for_ever()); });
   co_await visit("finally", [] { return finally(for_ever(), [] {}); });
 
   co_await stream.close();
@@ -187,17 +220,28 @@ task<> each_that_is_short(Visit visit) {
   const tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));
   const endpoint at = listener.local_endpoint();
   auto stream = as_completed(two_for_ever());
+  tcp_listener other = tcp_listener::bind(endpoint::loopback(0));
+  auto peers = other.accept_many();
 
   co_await visit("nop", [] { return io::nop(); });
+  co_await visit("pass", [] { return detail::pass(); });
   co_await visit("yield", [] { return yield(); });
   co_await visit("sleep_until", [] { return sleep_until(time_point()); });
   co_await visit("cancellation_requested", [] { return cancellation_requested(); });
   co_await visit("context_var", [] { return std::ref(variable); });
   co_await visit("shield", [] { return shield(yield()); });
   co_await visit("as_completed::close", [&] { return stream.close(); });
+  co_await visit("multishot::close", [&] { return peers.close(); });
   co_await visit("to_thread", [] { return to_thread([](int n) { return n; }, 1); });
   co_await visit("openat", [&] { return io::openat(AT_FDCWD, name, O_RDONLY); });
   co_await visit("close", [&] { return io::close(descriptor(::dup(fd))); });
+  descriptor owner;
+  co_await visit("close of an owner", [&] {
+    owner = descriptor(::dup(fd));
+    return detail::close_owner(owner);
+  });
+  udp_socket talks = udp_socket::bind(endpoint::loopback(0));
+  co_await visit("send_to", [&] { return talks.send_to("x", talks.local_endpoint()); });
   co_await visit("fsync", [&] { return io::fsync(fd); });
   co_await visit("fallocate", [&] { return io::fallocate(fd, 0, 0, 4096); });
   co_await visit("ftruncate", [&] { return io::ftruncate(fd, 4096); });

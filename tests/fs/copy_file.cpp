@@ -62,7 +62,7 @@ class folder_in_memory {
 
 LOOP_TEST("a copy has the same bytes, whatever their number") {
   const temporary_folder folder;
-  for (const std::size_t size : {0U, 1U, 4095U, 4096U, 4097U, 1'000'000U, 20'000'000U}) {
+  for (const std::size_t size : {0U, 1U, 4095U, 4096U, 4097U, 1'000'000U, 9'000'000U}) {
     co_await rondo::write_file(folder / "a", noise(size));
     const std::uint64_t copied = co_await copy_file(folder / "a", folder / "b");
     const bool same = co_await same_content(folder / "a", folder / "b");
@@ -90,15 +90,15 @@ LOOP_TEST("holes stay holes, in the middle and at the end") {
   {
     const rondo::descriptor fd(::open(from.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
     const std::string text = noise(100'000);
-    REQUIRE(::pwrite(fd.native_handle(), text.data(), text.size(), 10 << 20) == 100'000);
-    REQUIRE(::pwrite(fd.native_handle(), text.data(), text.size(), 30 << 20) == 100'000);
-    REQUIRE(::ftruncate(fd.native_handle(), 100 << 20) == 0);
+    REQUIRE(::pwrite(fd.native_handle(), text.data(), text.size(), 2 << 20) == 100'000);
+    REQUIRE(::pwrite(fd.native_handle(), text.data(), text.size(), 12 << 20) == 100'000);
+    REQUIRE(::ftruncate(fd.native_handle(), 20 << 20) == 0);
   }
   std::vector<std::uint64_t> steps;
   const std::uint64_t copied = co_await copy_file(
       from, folder / "copy", [&steps](std::uint64_t bytes) { steps.push_back(bytes); });
-  CHECK(copied == 100 << 20);
-  CHECK(status_of(folder / "copy").st_size == 100 << 20);
+  CHECK(copied == 20 << 20);
+  CHECK(status_of(folder / "copy").st_size == 20 << 20);
   CHECK(status_of(folder / "copy").st_blocks <= status_of(from).st_blocks + 64);
   const bool same = co_await same_content(from, folder / "copy");
   CHECK(same);
@@ -201,7 +201,7 @@ LOOP_TEST("an error in the progress function ends the copy") {
 
 LOOP_TEST("a copy is canceled between its parts, and leaves no descriptor") {
   const temporary_folder folder;
-  co_await rondo::write_file(folder / "a", noise(40'000'000));
+  co_await rondo::write_file(folder / "a", noise(20'000'000));
   const auto before = rondo_test::open_descriptors();
   auto copying = rondo::spawn([](const temporary_folder& in) -> task<std::error_code> {
     co_return co_await code_of(copy_file(in / "a", in / "b"));
@@ -211,7 +211,7 @@ LOOP_TEST("a copy is canceled between its parts, and leaves no descriptor") {
   const std::error_code code = co_await copying;
   CHECK(code == rondo::errc::canceled);
   CHECK(rondo_test::open_descriptors() == before);
-  CHECK(status_of(folder / "b").st_size < 40'000'000);
+  CHECK(status_of(folder / "b").st_size < 20'000'000);
   const std::error_code refused =
       co_await in_canceled_scope(copy_file(folder / "a", folder / "c"));
   CHECK(refused == rondo::errc::canceled);

@@ -16,8 +16,6 @@ using Catch::Matchers::ContainsSubstring;
 using rondo::endpoint;
 using rondo::resolve;
 using rondo::task;
-using rondo::tcp_listener;
-using rondo::tcp_stream;
 
 LOOP_TEST("an address is taken as it is, without a thread") {
   auto v4 = resolve("192.0.2.7", "80");
@@ -85,48 +83,4 @@ LOOP_TEST(
     const bool expected = !ended || ended == rondo::errc::canceled;
     CHECK(expected);
   }
-}
-
-LOOP_TEST("connect by name connects to the first endpoint that answers") {
-  tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));
-  const std::uint16_t port = listener.local_endpoint().port();
-  // Where localhost is ::1 first, nobody answers there.
-  auto ends = co_await rondo::when_all(rondo::connect("localhost", port), listener.accept());
-  co_await std::get<0>(ends).write("by name");
-  std::string received(7, '\0');
-  co_await std::get<1>(ends).read_exactly(received);
-  CHECK(received == "by name");
-  auto numeric = co_await rondo::when_all(rondo::connect("127.0.0.1", port), listener.accept());
-  CHECK(std::get<0>(numeric).remote_endpoint() == listener.local_endpoint());
-}
-
-LOOP_TEST("connect by name where nobody listens gives the last error, which names an endpoint") {
-  tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));
-  const std::uint16_t port = listener.local_endpoint().port();
-  co_await listener.close();
-  const auto before = rondo_test::open_descriptors();
-  const std::string words = co_await words_of(rondo::connect("localhost", port));
-  CHECK_THAT(words, ContainsSubstring("connect to "));
-  CHECK_THAT(words, ContainsSubstring(":" + std::to_string(port)));
-  const std::error_code code = co_await code_of(rondo::connect("127.0.0.1", port));
-  CHECK(code == std::errc::connection_refused);
-  CHECK(rondo_test::open_descriptors() == before);
-}
-
-LOOP_TEST("connect to a host that does not exist is an error that names it") {
-  const std::string words = co_await words_of(rondo::connect("no-such-host.invalid", 80));
-  CHECK_THAT(words, ContainsSubstring("resolve no-such-host.invalid: "));
-}
-
-LOOP_TEST("connect in a canceled scope opens nothing, with a name and with an address") {
-  tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));
-  const std::uint16_t port = listener.local_endpoint().port();
-  const auto before = rondo_test::open_descriptors();
-  for (const char* host : {"localhost", "127.0.0.1"}) {
-    auto connecting = rondo::spawn(code_of(rondo::connect(host, port)));
-    connecting.cancel();
-    const std::error_code code = co_await connecting;
-    CHECK(code == rondo::errc::canceled);
-  }
-  CHECK(rondo_test::open_descriptors() == before);
 }

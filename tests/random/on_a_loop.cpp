@@ -109,6 +109,11 @@ class play {
     r.canceled = canceled;
     director_.logged();
   }
+  /// Between its note and its end: somebody else's cancellation has become its own.
+  void canceled_since(const node& n) {
+    end& e = record_of(n).how_it_ended;
+    if (e.ended == how::error && e.number == -1) e.ended = how::canceled;
+  }
   void noted(const node&, int) { director_.logged(); }
 
   task<int> transfer(const node& n) {

@@ -64,6 +64,8 @@ class performer {
     }
     const bool canceled = co_await cancellation_requested();
     w.ended(n, error ? end_of(error, canceled) : end{how::value, value}, canceled);
+    const bool now_canceled = co_await cancellation_requested();
+    if (now_canceled && !canceled) w.canceled_since(n);
     if (error) std::rethrow_exception(error);
     co_return value;
   }

@@ -262,6 +262,24 @@ ON_BOTH_RINGS("faults: a loop does not sleep over what came while it made room i
   SUCCEED();
 })
 
+ON_BOTH_RINGS("faults: a race is decided also by what came while its losers were being started", {
+  const auto race = [](int fd) -> task<> {
+    std::array<char, 1> room{};
+    for (int i = 0; i < 20; ++i) {
+      co_await when_any(io::nop(), io::nop(), io::read(fd, room), io::read(fd, room));
+    }
+  };
+  const pipe_ends silent;
+  loop_options one;
+  one.entries = 1;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    faults f(seed);
+    f.refused_calls(60);
+    run(race(silent.out()), f.options(one));
+  }
+  SUCCEED();
+})
+
 TEST_CASE("faults: the same seed gives the same order of ready tasks") {
   std::vector<std::vector<int>> orders;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {

@@ -71,6 +71,41 @@ class checkpoint_state : ready_node {
   scope* line_ = nullptr;
 };
 
+class pass_state;
+
+class [[nodiscard("it does nothing until it is awaited")]] pass_description
+    : public only_in_rondo {
+ public:
+  using state_type = pass_state;
+};
+
+class pass_state : ready_node {
+ public:
+  explicit pass_state(pass_description&&) noexcept {}
+
+  [[nodiscard]] bool start(scope& line, continuation told) noexcept {
+    waiter = told;
+    canceled_ = line.canceled();
+    if (!canceled_) [[likely]] return line.loop().ready_at_once(*this);
+    line.refuse(*this);
+    return true;
+  }
+  [[nodiscard]] outcome how() const noexcept {
+    return canceled_ ? outcome::canceled : outcome::value;
+  }
+  void take() const {
+    if (canceled_) [[unlikely]] throw operation_canceled();
+  }
+
+ private:
+  bool canceled_ = false;
+};
+
+/// For coroutines that are operations of rondo and may end without having waited for anything: they
+/// begin with this. It is refused in a canceled scope, and one in 128 waits a turn, so that a task
+/// that never has to wait ends when it is canceled and does not keep the others from running.
+inline auto pass() noexcept { return pass_description(); }
+
 }  // namespace detail
 
 /// Whether the task is being canceled. Does not wait; never throws. False inside a shield.

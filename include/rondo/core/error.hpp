@@ -45,6 +45,7 @@ enum class errc {
   canceled,        // the code of operation_canceled in a result
   closed,          // the descriptor was closed while the operation was waiting on it
   unexpected_eof,  // the stream ended in the middle of what was asked for
+  line_too_long,   // the end of a line did not come within the limit
 };
 
 class RONDO_VISIBLE error_category_type final : public std::error_category {
@@ -60,6 +61,8 @@ class RONDO_VISIBLE error_category_type final : public std::error_category {
         return "closed while the operation was waiting";
       case errc::unexpected_eof:
         return "unexpected end of stream";
+      case errc::line_too_long:
+        return "line too long";
     }
     return "unknown error";
   }
@@ -105,6 +108,19 @@ class RONDO_VISIBLE unexpected_eof : public std::system_error {
 
  private:
   std::size_t received_;
+};
+
+/// Thrown by `buffered_reader::read_line` and `read_until`. `code()` is `errc::line_too_long`.
+class RONDO_VISIBLE line_too_long : public std::system_error {
+ public:
+  explicit line_too_long(std::size_t limit)
+      : std::system_error(make_error_code(errc::line_too_long)), limit_(limit) {}
+
+  /// In bytes.
+  [[nodiscard]] std::size_t limit() const noexcept { return limit_; }
+
+ private:
+  std::size_t limit_;
 };
 
 /// Thrown by a loop with virtual time when nothing can happen any more: nothing is in flight, no

@@ -28,10 +28,16 @@
 
 namespace rondo {
 
+class mutable_buffer;
+class const_buffer;
+
 namespace detail {
 
+/// What may be seen as its bytes; views are not what is to be read or written.
 template <typename T>
-concept bytes = std::is_trivially_copyable_v<T>;
+concept bytes =
+    std::is_trivially_copyable_v<T> && !std::same_as<std::remove_cv_t<T>, mutable_buffer> &&
+    !std::same_as<std::remove_cv_t<T>, const_buffer>;
 
 /// Types that own their elements, so that a view of a temporary one dangles.
 template <typename T>
@@ -152,7 +158,9 @@ template <typename T>
 using source = typename source_impl<T>::type;
 
 template <typename T>
-concept source_of_bytes = dying_owner<T> || std::convertible_to<T, const_buffer>;
+concept source_of_bytes =
+    (dying_owner<T> && std::convertible_to<T&, const_buffer>) ||
+    (!dying_owner<T> && std::convertible_to<T, const_buffer>);
 
 }  // namespace detail
 }  // namespace rondo

@@ -167,6 +167,7 @@ class operation_state : protected in_flight, leaf, ready_node {
     if (result == -restart) [[unlikely]] result = -ECANCELED;
     if constexpr (operation_of_several_steps<Op>) {
       if (op.op_.again(result)) {
+        if (op.ends_between_steps()) return op.loop().complete(op);  // result_ is still ECANCELED
         op.step_.told = std::exchange(op.waiter, continuation(static_cast<listener&>(op.step_)));
         op.loop().push(op);
         return;
@@ -183,8 +184,11 @@ class operation_state : protected in_flight, leaf, ready_node {
     io_uring_sqe* const entry = reserve();
     if (entry == nullptr) [[unlikely]] return end_later(-EAGAIN);
     op_.prepare(*entry);
+    if constexpr (operation_of_several_steps<Op>) step_.fd = entry->fd;
     loop().launch(*entry, *this);
     line_->enter(*this);
+    // Making room for the entry may have brought a completion that has canceled the line.
+    if (!gives_back<Op> && line_->canceled()) [[unlikely]] loop().cancel(*this);
     return true;
   }
 
@@ -206,11 +210,16 @@ class operation_state : protected in_flight, leaf, ready_node {
   }
 
   void next_step() noexcept {
-    if (!gives_back<Op> && line_->canceled()) {
-      loop().complete(*this);  // result_ is still ECANCELED
+    if (ends_between_steps()) {
+      loop().complete(*this);
     } else {
       ask();
     }
+  }
+  /// Looked at when a step has ended and again when the next one begins: a close that begins or ends
+  /// in between is seen by one of them.
+  [[nodiscard]] bool ends_between_steps() const noexcept {
+    return !gives_back<Op> && (line_->canceled() || loop().is_being_closed(step_.fd));
   }
 
   static void cancel_it(leaf& self) noexcept {
@@ -233,6 +242,7 @@ class operation_state : protected in_flight, leaf, ready_node {
     explicit several_steps(operation_state& op) noexcept : listener{&go_on}, owner(op) {}
     operation_state& owner;
     continuation told;
+    int fd = -1;
 
     static void go_on(listener& self) noexcept {
       auto& step = static_cast<several_steps&>(self);

@@ -26,6 +26,7 @@
 #include <rondo/core/spawned.hpp>
 #include <rondo/detail/intrusive_list.hpp>
 #include <rondo/loop/embedding.hpp>
+#include <rondo/loop/guest.hpp>
 #include <rondo/loop/inbox.hpp>
 #include <rondo/loop/loop_clock.hpp>
 #include <rondo/loop/options.hpp>
@@ -34,6 +35,18 @@
 #include <rondo/loop/timers.hpp>
 
 namespace rondo::detail {
+
+/// A descriptor that is being closed. An operation of several steps that has done one of them asks
+/// for no other one on it: the number may be somebody else's by then.
+struct closing_descriptor : list_hook {
+  closing_descriptor() noexcept = default;
+  closing_descriptor(closing_descriptor&&) noexcept : list_hook() {}  // only before it is known
+  closing_descriptor& operator=(closing_descriptor&&) = delete;
+  ~closing_descriptor() {
+    if (linked()) unlink();
+  }
+  int fd = -1;
+};
 
 class engine : public loop_base, spawner {
  public:
@@ -62,6 +75,19 @@ class engine : public loop_base, spawner {
     return reserve_beside();
   }
 
+  /// From now on, until it is unlinked, a descriptor is being closed: the kernel ends what is in
+  /// flight on it.
+  void begin_to_close(closing_descriptor& closing, int fd) noexcept {
+    closing.fd = fd;
+    closing_.push_back(closing);
+    guests_.for_each([fd](guest& g) { g.hear(g, guest::news::descriptor_closes, fd); });
+  }
+  [[nodiscard]] bool is_being_closed(int fd) noexcept {
+    bool found = false;
+    closing_.for_each([&](const closing_descriptor& c) noexcept { found = found || c.fd == fd; });
+    return found;
+  }
+
   /// The entry was filled: from now on the kernel may use the operation's memory.
   void launch(io_uring_sqe& entry, in_flight& op) noexcept {
     entry.user_data = reinterpret_cast<std::uintptr_t>(&op);
@@ -88,6 +114,26 @@ class engine : public loop_base, spawner {
   /// A fresh look at the clock.
   [[nodiscard]] time_point clock_time() const noexcept { return clock_.now(); }
 
+  /// It hears of what happens from now on, until it unlinks itself or the loop ends.
+  void admit(guest& g) noexcept { guests_.push_back(g); }
+  /// Everything in flight is being canceled because the run has ended.
+  [[nodiscard]] bool winds_up() const noexcept { return winds_up_; }
+
+  /// Buffers in the program's memory that receiving chooses from: gives their group, or a negative
+  /// errno.
+  [[nodiscard]] int add_buffers(io_uring_buf_ring* buffers, std::uint16_t entries) noexcept {
+    for (unsigned attempt = 0; attempt <= 0xffff; ++attempt) {
+      const std::uint16_t group = next_group_++;
+      const int result = ring_.add_buffers(group, buffers, entries);
+      if (result != -EEXIST) return result < 0 ? result : group;
+    }
+    return -ENOSPC;
+  }
+  /// Nothing in flight chooses from them.
+  void remove_buffers(int group) noexcept {
+    ring_.remove_buffers(static_cast<std::uint16_t>(group));
+  }
+
   /// For calls that block.
   [[nodiscard]] loop_threads& threads() noexcept { return threads_; }
 
@@ -95,6 +141,8 @@ class engine : public loop_base, spawner {
   void own(spawned_base& task) noexcept { task.launch(*this, owned_); }
 
  protected:
+  using spawner::start_no_more;
+
   static constexpr time_point never = time_point::max();
 
   engine(report_function on_report, const loop_options& options)
@@ -105,7 +153,12 @@ class engine : public loop_base, spawner {
         ring_(options.entries, options.backend, threads_, interference_.get()),
         clock_(options.clock, options.virtual_grace),
         slack_(options.timer_slack) {}
-  ~engine() = default;
+  ~engine() {
+    while (!guests_.empty()) {
+      guest& g = guests_.pop_front();
+      g.hear(g, guest::news::loop_ends, -1);
+    }
+  }
 
   void bind() {
     ring_.bind();
@@ -142,9 +195,11 @@ class engine : public loop_base, spawner {
     owned_.for_each([](spawned_base& task) { task.cancel(); });
   }
   void cancel_everything_in_flight() noexcept {
+    winds_up_ = true;
     in_flight_.for_each([this](in_flight& op) { cancel(op); });
     ending_.for_each([this](in_flight& op) { cancel(op); });
   }
+  void wound_up() noexcept { winds_up_ = false; }
 
   /// Makes the descriptor of a loop that somebody else drives. Throws: std::system_error.
   int embed(bool at_rest) {
@@ -358,6 +413,8 @@ class engine : public loop_base, spawner {
   intrusive_list<in_flight> ending_;  // in flight, too: canceled, or sure to end by itself, which
                                       // is looked at when time is virtual
   intrusive_list<in_flight> to_cancel_;
+  intrusive_list<closing_descriptor> closing_;
+  intrusive_list<guest> guests_;
   spawner::tasks owned_;
   spawner::tasks unclaimed_;  // they have failed, and nobody has asked yet
   wake_poll wake_poll_;
@@ -365,6 +422,8 @@ class engine : public loop_base, spawner {
   loop_clock clock_;
   mutable time_point turn_time_ = unknown;
   std::chrono::nanoseconds slack_;
+  std::uint16_t next_group_ = 0;
+  bool winds_up_ = false;
 };
 
 }  // namespace rondo::detail

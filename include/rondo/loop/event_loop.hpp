@@ -278,6 +278,7 @@ inline event_loop::~event_loop() {
     detail::running_loop = outer;
   }
   threads_.end();
+  start_no_more();  // what other threads still bring is told that it is canceled
   inbox_.deliver(*this);
   while (has_ready()) run_ready(64);
   report_unclaimed();
@@ -319,6 +320,7 @@ inline void event_loop::finish() noexcept {
   }
   cancel_everything_in_flight();
   while (kernel_holds_something() || has_ready()) turn(never);
+  wound_up();
   finishing_ = false;
   stuck_ = false;
 }

@@ -30,7 +30,10 @@ class interrupt_guard {
   explicit interrupt_guard(event_loop& loop) noexcept {
     struct sigaction old {};
     ::sigaction(SIGINT, nullptr, &old);
-    if ((old.sa_flags & SA_SIGINFO) != 0 || old.sa_handler != SIG_DFL) return;
+    // What `signals` puts back after an earlier run had ended is as good as the default.
+    const bool at_default = (old.sa_flags & SA_SIGINFO) == 0 &&
+                            (old.sa_handler == SIG_DFL || old.sa_handler == &handle);
+    if (!at_default) return;
     event_loop* nobody = nullptr;
     if (!target_.compare_exchange_strong(nobody, &loop)) return;
     hit_.store(false);
@@ -44,7 +47,10 @@ class interrupt_guard {
   interrupt_guard& operator=(const interrupt_guard&) = delete;
   ~interrupt_guard() {
     if (!active_) return;
-    ::signal(SIGINT, SIG_DFL);
+    struct sigaction now {};
+    ::sigaction(SIGINT, nullptr, &now);
+    const bool still_mine = (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == &handle;
+    if (still_mine) ::signal(SIGINT, SIG_DFL);
     target_.store(nullptr);
   }
 

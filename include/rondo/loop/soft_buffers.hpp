@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <new>
+#include <poll.h>
 #include <vector>
 
 #include <rondo/loop/liburing.hpp>
@@ -65,7 +66,7 @@ class soft_buffers {
   }
 
   /// A RECV that chooses its buffer, as soft::try_recv. As the kernel: without a buffer it ends, also
-  /// if nothing has come; one into which nothing went stays.
+  /// if nothing has come, unless it is to poll first; one into which nothing went stays.
   int receive(const io_uring_sqe& e, soft_progress& p) noexcept;
 
  private:
@@ -78,7 +79,10 @@ inline int soft_buffers::receive(const io_uring_sqe& e, soft_progress& p) noexce
   p.flags = 0;
   group* const from = find(e.buf_group);
   const io_uring_buf* const buffer = from != nullptr ? from->next() : nullptr;
-  if (buffer == nullptr) return -ENOBUFS;
+  if (buffer == nullptr) {
+    const bool polls_first = (e.ioprio & IORING_RECVSEND_POLL_FIRST) != 0;
+    return polls_first && !soft::is_ready(e.fd, POLLIN) ? soft::must_wait : -ENOBUFS;
+  }
   io_uring_sqe filled = e;
   filled.addr = buffer->addr;
   filled.len = e.len == 0 || e.len > buffer->len ? buffer->len : e.len;

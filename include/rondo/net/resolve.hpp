@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// Names to endpoints, and connecting by name.
+// Names to endpoints.
 //
 //     std::vector<endpoint> all = co_await rondo::resolve("example.org", "https");
-//     tcp_stream peer = co_await rondo::connect("example.org", 443);
+//
+// To connect to a name see net/connect.hpp.
 
 #include <cerrno>
-#include <cstdint>
-#include <exception>
 #include <memory>
 #include <netdb.h>
 #include <string>
@@ -19,7 +18,7 @@
 
 #include <rondo/core/task.hpp>
 #include <rondo/net/endpoint.hpp>
-#include <rondo/net/tcp.hpp>
+#include <rondo/net/socket.hpp>
 #include <rondo/threads/to_thread.hpp>
 
 namespace rondo {
@@ -34,10 +33,6 @@ namespace rondo {
 /// resolve_category that names the host.
 /// Canceled: a look-up that has begun is waited for; the resolver has its own time limits.
 task<std::vector<endpoint>> resolve(std::string host, std::string service);
-
-/// Connects to the first endpoint of a name that answers, trying them in order.
-/// Throws: std::system_error; when there were several, the error of the last.
-task<tcp_stream> connect(std::string host, std::uint16_t port);
 
 // Implementation
 
@@ -81,19 +76,6 @@ inline task<std::vector<endpoint>> resolve(std::string host, std::string service
     // Not an address: it must be looked up, and that may block.
   }
   co_return co_await to_thread(&detail::look_up, std::move(host), std::move(service), 0);
-}
-
-inline task<tcp_stream> connect(std::string host, std::uint16_t port) {
-  const auto all = co_await resolve(std::move(host), std::to_string(port));
-  std::exception_ptr last;
-  for (const endpoint& e : all) {
-    try {
-      co_return co_await tcp_stream::connect(e);
-    } catch (const std::system_error&) {
-      last = std::current_exception();
-    }
-  }
-  std::rethrow_exception(last);
 }
 
 }  // namespace rondo

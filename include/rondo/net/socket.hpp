@@ -10,8 +10,8 @@
 #include <system_error>
 #include <utility>
 
+#include <rondo/io/close_owner.hpp>
 #include <rondo/io/descriptor.hpp>
-#include <rondo/io/ops/file.hpp>
 #include <rondo/net/endpoint.hpp>
 
 namespace rondo::detail {
@@ -36,13 +36,29 @@ class socket_base {
     }
   }
 
+  /// getsockopt(2). Throws: std::system_error.
+  template <typename T>
+  [[nodiscard]] T get_option(int level, int name) const {
+    T value{};
+    socklen_t length = sizeof value;
+    if (::getsockopt(native_handle(), level, name, &value, &length) != 0) {
+      throw_errno("getsockopt");
+    }
+    return value;
+  }
+
+  /// How many bytes the kernel may keep for the peer, and for us; it takes twice as much, for
+  /// itself, and sets limits (socket(7)). Throws: std::system_error.
+  void set_send_buffer(int bytes) { set_option(SOL_SOCKET, SO_SNDBUF, bytes); }
+  void set_receive_buffer(int bytes) { set_option(SOL_SOCKET, SO_RCVBUF, bytes); }
+
   /// Throws: std::system_error.
   [[nodiscard]] endpoint local_endpoint() const { return ask(&::getsockname, "getsockname"); }
 
   /// Cancels what is in flight on the socket (it ends with errc::closed) and closes it. The
   /// destructor closes, too, but can neither cancel nor report.
   /// Canceled: no; what gives back is not canceled.
-  auto close() & { return io::close(std::move(fd_)); }
+  auto close() & { return close_owner(fd_); }
 
  protected:
   socket_base() noexcept = default;

@@ -14,20 +14,23 @@
 //     std::size_t n = co_await peer.read(buffer);                           // 0: the peer has
 //     ended
 //
-// One read and one write may be in flight on a stream at the same time; two reads would share the
-// bytes in an order that nobody knows. Both ends send small messages at once (TCP_NODELAY) unless
-// told not to.
+// How it is read and written: net/stream_socket.hpp. Both ends send small messages at once
+// (TCP_NODELAY) unless told not to.
 
-#include <cstddef>
+#include <cstdint>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string>
 #include <sys/socket.h>
 #include <utility>
 
+#include <rondo/core/task.hpp>
 #include <rondo/io/operation.hpp>
 #include <rondo/io/ops/net.hpp>
+#include <rondo/net/accept_many.hpp>
 #include <rondo/net/endpoint.hpp>
 #include <rondo/net/socket.hpp>
+#include <rondo/net/stream_socket.hpp>
 
 namespace rondo {
 
@@ -36,8 +39,7 @@ template <typename Stream>
 struct connect_stream_op;
 }
 
-/// Keep the stream where it is, and alive, while something is in flight on it.
-class tcp_stream : public detail::socket_base {
+class tcp_stream : public detail::stream_socket {
  public:
   tcp_stream() noexcept = default;
   /// Takes over a connected socket that somebody else made.
@@ -48,46 +50,18 @@ class tcp_stream : public detail::socket_base {
   [[nodiscard]] static io::operation<detail::connect_stream_op<tcp_stream>> connect(
       const endpoint& peer);
 
-  /// Reads what there is, at least one byte; 0 at the end. Keep alive: the buffer.
-  auto read(mutable_buffer to) & { return io::recv(native_handle(), to); }
-
-  /// Fills the buffer. Throws: unexpected_eof, which knows how much came before the end. Canceled
-  /// half-way: how much came is lost.
-  auto read_exactly(mutable_buffer to) & {
-    return io::operation(detail::recv_exactly_op{native_handle(), to});
-  }
-
-  /// Writes everything. Keep alive: the buffer, unless it is given away (an rvalue string or
-  /// vector).
-  /// Canceled half-way: how much went is lost.
-  template <detail::source_of_bytes B>
-  auto write(B&& from) & {
-    using op = detail::send_op<detail::source<B>>;
-    return io::operation<op>(op{native_handle(), detail::source<B>(std::forward<B>(from))});
-  }
-
-  /// Writes at least one byte and gives how many went.
-  template <detail::source_of_bytes B>
-  auto write_some(B&& from) & {
-    return io::send(native_handle(), std::forward<B>(from));
-  }
-
-  /// Tells the peer that nothing more will come; it reads 0. Reading goes on. A peer that has gone
-  /// already is no error. Throws: std::system_error.
-  void shutdown_write() {
-    if (::shutdown(native_handle(), SHUT_WR) != 0 && errno != ENOTCONN) {
-      detail::throw_errno("shutdown");
-    }
-  }
+  /// Connects to a name: see net/connect.hpp.
+  [[nodiscard]] static task<tcp_stream> connect(std::string host, std::uint16_t port);
 
   /// Whether small messages are sent at once, which is the default, or collected for a moment.
   void set_no_delay(bool on) { set_option(IPPROTO_TCP, TCP_NODELAY, static_cast<int>(on)); }
 
-  /// Throws: std::system_error, when it is not connected any more.
-  [[nodiscard]] endpoint remote_endpoint() const { return ask(&::getpeername, "getpeername"); }
+  /// Whether a peer that says nothing is asked from time to time if it is still there; off by
+  /// default. After how long it is asked first, and how often then, is the system's: see tcp(7).
+  void set_keep_alive(bool on) { set_option(SOL_SOCKET, SO_KEEPALIVE, static_cast<int>(on)); }
 
  private:
-  explicit tcp_stream(descriptor fd) noexcept : socket_base(std::move(fd)) {}
+  explicit tcp_stream(descriptor fd) noexcept : stream_socket(std::move(fd)) {}
 };
 
 /// A trivial aggregate: safe inside a co_await expression on every compiler.
@@ -110,6 +84,15 @@ class tcp_listener : public detail::socket_base {
   /// closed.
   auto accept() & {
     return io::operation(detail::accept_op<tcp_stream>{native_handle()});
+  }
+
+  /// Peer after peer, accepted by one operation of the kernel: `co_await peers.next()` gives an
+  /// optional<tcp_stream>. At most 64 or so are accepted before they are taken.
+  /// Throws (next): std::system_error. That there is no free descriptor (EMFILE) is told once; the
+  /// next call waits for room.
+  [[nodiscard]] io::multishot<detail::accept_many_source<tcp_stream>> accept_many() & {
+    using source = detail::accept_many_source<tcp_stream>;
+    return io::multishot<source>(source(native_handle()));
   }
 
  private:

@@ -3,7 +3,7 @@
 //
 // How faults are brought about, see rondo/testing.hpp. An entry is changed on its way to the ring:
 //
-//   a short transfer    asks for less
+//   a short transfer    asks for less; what stays until it is canceled is asked for once
 //   an error            becomes a NOP; its completion is given the error on the way back
 //
 // so the ring does only what the program is then told.
@@ -30,6 +30,7 @@ struct fault_plan {
   std::uint64_t seed = 0;
   unsigned short_transfers = 0;  // per cent
   unsigned errors = 0;
+  unsigned no_buffers = 0;
   unsigned late_completions = 0;
   unsigned full_queues = 0;
   unsigned refused_calls = 0;
@@ -66,8 +67,11 @@ class injector final : public rondo::detail::interference {
 
   void handed_over(io_uring_sqe& entry) noexcept override {
     if (entry.user_data == 0) return;
-    if (dice_.hits(plan_.errors)) {
-      fail(entry);
+    const bool chooses = (entry.flags & IOSQE_BUFFER_SELECT) != 0;
+    if (chooses && dice_.hits(plan_.no_buffers)) {
+      fail(entry, -ENOBUFS);
+    } else if (dice_.hits(plan_.errors)) {
+      fail(entry, error_for(entry.opcode));
     } else if (dice_.hits(plan_.short_transfers)) {
       shorten(entry);
     }
@@ -127,6 +131,12 @@ class injector final : public rondo::detail::interference {
            ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
   }
   void shorten(io_uring_sqe& entry) noexcept {
+    if (entry.opcode == IORING_OP_ACCEPT) {
+      entry.ioprio &= static_cast<std::uint16_t>(~IORING_ACCEPT_MULTISHOT);
+    }
+    if (entry.opcode == IORING_OP_RECV) {
+      entry.ioprio &= static_cast<std::uint16_t>(~IORING_RECV_MULTISHOT);
+    }
     if (!is_transfer(entry.opcode) || entry.len < 2 || (entry.flags & IOSQE_FIXED_FILE) != 0 ||
         !may_be_short(entry.fd)) {
       return;
@@ -169,9 +179,8 @@ class injector final : public rondo::detail::interference {
         return one_of({ENOMEM, EAGAIN});
     }
   }
-  void fail(io_uring_sqe& entry) noexcept {
+  void fail(io_uring_sqe& entry, int error) noexcept {
     if (entry.opcode == IORING_OP_ASYNC_CANCEL || entry.opcode == IORING_OP_POLL_REMOVE) return;
-    const int error = error_for(entry.opcode);
     try {
       fates_[entry.user_data] = error;
     } catch (const std::bad_alloc&) {

@@ -2,8 +2,9 @@
 
 #include <rondo/io/ops/send_zc.hpp>
 
+#include <unistd.h>
+
 #include <string>
-#include <vector>
 
 #include "io/operations.hpp"
 #include "support/descriptors.hpp"
@@ -20,19 +21,24 @@ task<> send_everything(int fd, const std::string& text) {
   while (done < text.size()) done += co_await io::send_zc(fd, std::string_view(text).substr(done));
 }
 
-/// Two TCP sockets; the sender's buffer is small.
+/// Two TCP sockets with small buffers, which do not grow.
 task<tcp_ends> small_pair() {
   tcp_ends ends = co_await tcp_pair();
   const int size = 4096;
   ::setsockopt(ends.a.native_handle(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+  ::setsockopt(ends.b.native_handle(), SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
   co_return ends;
 }
 /// Until sending would wait.
 void clog(int fd) {
   const std::string block(65536, 'x');
-  while (::send(fd, block.data(), block.size(), MSG_DONTWAIT) > 0) {
-  }
-  while (::send(fd, block.data(), 1, MSG_DONTWAIT) > 0) {
+  // Twice in vain: a TCP connection makes room once more when its peer's kernel has taken some.
+  for (int in_vain = 0; in_vain < 3;) {
+    bool some = false;
+    while (::send(fd, block.data(), block.size(), MSG_NOSIGNAL | MSG_DONTWAIT) > 0) some = true;
+    while (::send(fd, block.data(), 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) some = true;
+    in_vain = some ? 0 : in_vain + 1;
+    ::usleep(20'000);
   }
 }
 

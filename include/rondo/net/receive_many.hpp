@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// Receiving with one operation whatever a connection brings: what tcp_stream::receive_many asks of
+// the kernel. While nothing comes, a connection needs no buffer.
+//
+//     auto chunks = peer.receive_many(ring);
+//     while (auto chunk = co_await chunks.next()) print(chunk->view());
+//
+// A stream keeps at most about a quarter of the ring's buffers for its consumer, so that one that is
+// slow does not starve the others; the rest of what its peer sends waits in the socket. Kernel: 6.0.
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include <rondo/io/buffer_ring.hpp>
+#include <rondo/io/multishot.hpp>
+
+namespace rondo::detail {
+
+class receive_many_source {
+ public:
+  using value_type = buffer_ring::chunk;
+  static constexpr const char* name = "recv";
+
+  receive_many_source(int socket, buffer_group_ref group) noexcept
+      : fd(socket), group_(std::move(group)) {}
+  receive_many_source(receive_many_source&&) noexcept = default;  // nothing came yet
+  receive_many_source& operator=(receive_many_source&&) = delete;
+  ~receive_many_source() {
+    if (group_) discard();
+  }
+
+  [[nodiscard]] int begin(engine& loop) noexcept { return group_->join(loop); }
+  /// Polled first, so that a buffer is asked for only when there is something to put in it: whoever
+  /// finds none has something to receive.
+  void prepare(io_uring_sqe& e) noexcept {
+    io_uring_prep_recv_multishot(&e, fd, nullptr, 0, 0);
+    e.flags |= IOSQE_BUFFER_SELECT;
+    e.ioprio |= IORING_RECVSEND_POLL_FIRST;
+    e.buf_group = group_->id();
+  }
+  [[nodiscard]] arrival arrived(int result, std::uint32_t flags) noexcept {
+    if ((flags & IORING_CQE_F_BUFFER) != 0) {
+      keep(static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT), result);
+    } else {
+      group_->wake_one();  // if it was to have a buffer, somebody else may
+    }
+    if (result > 0) return arrival::kept;
+    if (result == 0) return arrival::end;
+    if (result != -ENOBUFS) return arrival::error;
+    return group_->available() != 0 ? arrival::nothing : arrival::too_early;
+  }
+
+  [[nodiscard]] bool empty() const noexcept { return kept_ == 0; }
+  [[nodiscard]] bool full() const noexcept { return kept_ >= group_->fair_share(); }
+  [[nodiscard]] buffer_ring::chunk take() noexcept { return {group_, pop()}; }
+  void discard() noexcept {
+    while (!empty()) group_->give_back(pop());
+  }
+
+  [[nodiscard]] bool park(engine&, parked_stream& stream) noexcept {
+    if (group_->available() != 0) {
+      stream.go_on(stream);  // one has come back meanwhile
+    } else {
+      stream_ = &stream;
+      group_->park(stream);
+    }
+    return true;
+  }
+  void unpark() noexcept {
+    if (stream_ != nullptr && stream_->linked()) stream_->unlink();
+  }
+  void passed() noexcept { group_->wake_one(); }
+
+  int fd;
+
+ private:
+  void keep(std::uint16_t id, int result) noexcept {
+    group_->take(id, result > 0 ? static_cast<std::size_t>(result) : 0);
+    if (result <= 0) return group_->give_back(id);
+    if (kept_++ == 0) {
+      first_ = id;
+    } else {
+      group_->link(last_, id);
+    }
+    last_ = id;
+  }
+  [[nodiscard]] std::uint16_t pop() noexcept {
+    --kept_;
+    return std::exchange(first_, group_->after(first_));
+  }
+
+  std::uint16_t first_ = 0;
+  std::uint16_t last_ = 0;
+  std::uint32_t kept_ = 0;
+  buffer_group_ref group_;
+  parked_stream* stream_ = nullptr;  // that has waited
+};
+
+// An idle connection costs this and the frame of the task that waits.
+static_assert(sizeof(multishot_block<receive_many_source>) <= 256);
+
+}  // namespace rondo::detail

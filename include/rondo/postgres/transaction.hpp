@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// A transaction around a function that gives a task: what `connection::transaction` does.
+//
+//     begin -> body -> value              -> commit
+//                   -> error              -> rollback, out of reach of a cancellation
+//                   -> canceled           -> rollback, likewise
+//
+// One inside another is a savepoint.
+
+#include <concepts>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <rondo/compose/cancellation.hpp>
+#include <rondo/compose/combinator.hpp>
+#include <rondo/compose/shield.hpp>
+#include <rondo/core/task.hpp>
+#include <rondo/postgres/session.hpp>
+
+namespace rondo::postgres {
+
+class connection;
+
+namespace detail {
+
+template <typename F, typename... Args>
+concept transaction_body = std::invocable<F&, connection&, Args...> || std::invocable<F&, Args...>;
+
+/// The body is given the connection, if it takes one.
+template <typename F, typename... Args>
+auto call_body(F& body, connection& c, Args&... args) {
+  if constexpr (std::invocable<F&, connection&, Args...>) {
+    return std::invoke(body, c, std::move(args)...);
+  } else {
+    return std::invoke(body, std::move(args)...);
+  }
+}
+template <typename F, typename... Args>
+using body_result = await_result_t<decltype(call_body(
+    std::declval<F&>(), std::declval<connection&>(), std::declval<Args&>()...))>;
+
+/// The statements around a transaction, or around one inside another.
+class bracket {
+ public:
+  explicit bracket(session& s) : session_(s), name_("rondo_" + std::to_string(s.depth++)) {}
+  bracket(const bracket&) = delete;
+  bracket& operator=(const bracket&) = delete;
+  ~bracket() { --session_.depth; }
+
+  [[nodiscard]] task<> open() {
+    if (session_.is_left()) {
+      const session::turn mine(session_);
+      co_await session_.begin();
+    }
+    outermost_ = PQtransactionStatus(session_.native()) == PQTRANS_IDLE;
+    co_await session_.execute(request(opening()));
+  }
+  /// Throws: error; also when the server has rolled back instead, since a statement had failed and
+  /// the body has gone on.
+  [[nodiscard]] task<> commit() {
+    const rows done = co_await session_.execute(request(closing()));
+    if (done.command() != "ROLLBACK") co_return;
+    error_fields fields;
+    fields.sqlstate = sqlstate::in_failed_transaction;
+    fields.message = "rolled back: a statement in the transaction had failed before";
+    throw error(error_kind::statement_failed, std::move(fields), "commit");
+  }
+  /// What cannot be rolled back is ended with its connection.
+  [[nodiscard]] task<> roll_back() {
+    try {
+      if (session_.is_broken() || PQtransactionStatus(session_.native()) == PQTRANS_IDLE) co_return;
+      co_await session_.execute(request(undoing()));
+    } catch (const std::exception&) {
+      session_.give_up();
+    }
+  }
+
+ private:
+  // Not in the await itself, where GCC 12 would destroy what ?: gives twice.
+  [[nodiscard]] std::string opening() const { return outermost_ ? "begin" : "savepoint " + name_; }
+  [[nodiscard]] std::string closing() const {
+    return outermost_ ? "commit" : "release savepoint " + name_;
+  }
+  [[nodiscard]] std::string undoing() const {
+    return outermost_ ? "rollback"
+                      : "rollback to savepoint " + name_ + "; release savepoint " + name_;
+  }
+
+  session& session_;
+  std::string name_;
+  bool outermost_ = true;
+};
+
+template <typename F, typename... Args>
+task<body_result<F, Args...>> run_transaction(session& s, connection& c, F body, Args... args) {
+  using value_type = body_result<F, Args...>;
+  std::optional<rondo::detail::slot<value_type>> value;
+  std::exception_ptr failure;
+  bracket around(s);
+  co_await around.open();
+  try {
+    auto work = call_body(body, c, args...);
+    if constexpr (std::is_void_v<value_type>) {
+      co_await std::move(work);
+    } else {
+      value.emplace(co_await std::move(work));
+    }
+    const bool canceled = co_await cancellation_requested();
+    if (canceled) co_await checkpoint();
+    co_await shield(around.commit());
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) {
+    co_await shield(around.roll_back());
+    std::rethrow_exception(failure);
+  }
+  if constexpr (std::is_reference_v<value_type>) {
+    co_return value->get();
+  } else if constexpr (!std::is_void_v<value_type>) {
+    co_return std::move(*value);
+  }
+}
+
+}  // namespace detail
+}  // namespace rondo::postgres

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <rondo/postgres/codec_time.hpp>
+
+#include "postgres/servers.hpp"
+
+using namespace rondo::test;
+using namespace std::chrono;
+using rondo::task;
+
+namespace {
+
+template <typename T>
+task<T> back(postgres::connection& c, T value) {
+  const postgres::rows rows = co_await c.query("select $1", value);
+  co_return rows[0].get<T>(0);
+}
+template <typename T>
+std::string refuses(std::string_view text) {
+  try {
+    static_cast<void>(postgres::codec<T>::read(text));
+  } catch (const postgres::error& e) {
+    return e.what();
+  }
+  return "";
+}
+using fine = sys_time<microseconds>;
+
+}  // namespace
+
+POSTGRES_TEST("moments go there and back, in whatever time zone the connection is") {
+  auto c = co_await postgres::connect(server.conninfo());
+  for (const char* const zone : {"UTC", "Asia/Kolkata", "America/St_Johns", "Africa/Monrovia"}) {
+    co_await c.query(std::string("set timezone = '") + zone + "'");
+    for (const fine moment :
+         {fine(sys_days(2024y / 2 / 29) + 23h + 59min + 59s + 123456us),
+          fine(sys_days(1900y / 1 / 1) + 1us), fine(sys_days(1969y / 12 / 31) - 1us),
+          fine(sys_days(year(-43) / 3 / 15)), fine(sys_days(9999y / 12 / 31)),
+          fine(sys_days(20000y / 1 / 1)), fine()}) {
+      const fine same = co_await back(c, moment);
+      CHECK(same == moment);
+    }
+  }
+  const auto rows = co_await c.query("select $1 = timestamptz '2024-02-29 12:00:00+02'",
+                                     sys_time<seconds>(sys_days(2024y / 2 / 29) + 10h));
+  CHECK(rows[0].get<bool>(0));
+}
+
+POSTGRES_TEST("now is now") {
+  auto c = co_await postgres::connect(server.conninfo());
+  const auto rows =
+      co_await c.query("select clock_timestamp() as now, $1 as mine", system_clock::now());
+  const auto distance =
+      rows[0].get<system_clock::time_point>("now") - rows[0].get<system_clock::time_point>("mine");
+  CHECK(distance < 10s);
+  CHECK(distance > -10s);
+}
+
+POSTGRES_TEST("dates, and times without a zone") {
+  auto c = co_await postgres::connect(server.conninfo());
+  const auto date = co_await back(c, 2024y / 2 / 29);
+  CHECK(date == 2024y / 2 / 29);
+  const auto day = co_await back(c, sys_days(1y / 1 / 1) - days(1));
+  CHECK(day == sys_days(1y / 1 / 1) - days(1));
+  const local_time<microseconds> local(local_days(2024y / 2 / 29) + 3h + 1us);
+  const auto same = co_await back(c, local);
+  CHECK(same == local);
+  const auto rows =
+      co_await c.query("select timestamp '2024-02-29 12:00' as utc, $1::date - $2::date as days",
+                       2024y / 3 / 1, sys_days(2024y / 2 / 28));
+  CHECK(rows[0].get<sys_time<minutes>>("utc") == sys_days(2024y / 2 / 29) + 12h);
+  CHECK(rows[0].get<int>("days") == 2);
+}
+
+POSTGRES_TEST("infinity is the end of time") {
+  auto c = co_await postgres::connect(server.conninfo());
+  for (const auto moment : {system_clock::time_point::max(), system_clock::time_point::min()}) {
+    const auto same = co_await back(c, moment);
+    CHECK(same == moment);
+  }
+  const auto day = co_await back(c, sys_days::max());
+  CHECK(day == sys_days::max());
+}
+
+TEST_CASE("what is no time, or none that fits, says so") {
+  for (const char* const text :
+       {"", "2024", "2024-02", "2024-02-29x", "29.02.2024", "2024-02-29 12",
+        "2024-02-29 12:00:00 PST", "2024-02-29 12:00:00+", "999999-01-01"}) {
+    INFO(text);
+    CHECK_FALSE(refuses<fine>(text).empty());
+  }
+  CHECK(refuses<system_clock::time_point>("3000-01-01 00:00:00+00").find("can hold") !=
+        std::string::npos);
+  CHECK(refuses<fine>("3000-01-01 00:00:00+00").empty());
+}

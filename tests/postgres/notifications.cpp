@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <rondo/postgres/notifications.hpp>
+
+#include "postgres/servers.hpp"
+
+using namespace rondo::test;
+using rondo::task;
+
+namespace {
+
+task<> notify(postgres::connection& c, std::string payload) {
+  co_await c.query("select pg_notify('jobs', $1)", payload);
+}
+
+}  // namespace
+
+POSTGRES_TEST("what another client says with NOTIFY arrives, in order") {
+  auto a = co_await postgres::connect(server.conninfo());
+  auto b = co_await postgres::connect(server.conninfo());
+  co_await a.query("listen jobs");
+  auto news = a.notifications();
+  auto first = rondo::spawn(news.next());
+  co_await rondo::sleep_for(10ms);
+  CHECK_FALSE(first.done());
+  co_await notify(b, "one");
+  const auto one = co_await std::move(first);
+  REQUIRE(one);
+  CHECK(one->channel == "jobs");
+  CHECK(one->payload == "one");
+  CHECK(one->process_id == b.process_id());
+  for (int i = 0; i < 10; ++i) co_await notify(b, std::to_string(i));
+  for (int i = 0; i < 10; ++i) {
+    const auto n = co_await news.next();
+    CHECK(n->payload == std::to_string(i));
+  }
+}
+
+POSTGRES_TEST("notifications that arrive with the answers to queries are kept") {
+  auto c = co_await postgres::connect(server.conninfo());
+  co_await c.query("listen jobs");
+  for (int i = 0; i < 3; ++i) co_await notify(c, std::to_string(i));  // of its own
+  auto news = c.notifications();
+  for (int i = 0; i < 3; ++i) {
+    const auto n = co_await news.next();
+    CHECK(n->payload == std::to_string(i));
+  }
+}
+
+POSTGRES_TEST("while one task waits for notifications, others use the connection") {
+  auto a = co_await postgres::connect(server.conninfo());
+  auto b = co_await postgres::connect(server.conninfo());
+  co_await a.query("listen jobs");
+  const auto listen = [](postgres::connection& c) -> task<int> {
+    auto news = c.notifications();
+    int sum = 0;
+    for (int i = 0; i < 100; ++i) {
+      const auto n = co_await news.next();
+      sum += std::stoi(n->payload);
+    }
+    co_return sum;
+  };
+  const auto ask = [](postgres::connection& c) -> task<> {
+    for (int i = 0; i < 100; ++i) {
+      const auto rows = co_await c.query("select $1", i);
+      CHECK(rows[0].get<int>(0) == i);
+    }
+  };
+  const auto tell = [](postgres::connection& c) -> task<> {
+    for (int i = 0; i < 100; ++i) co_await notify(c, std::to_string(i));
+  };
+  const auto all = co_await rondo::when_all(listen(a), ask(a), tell(b));
+  CHECK(std::get<0>(all) == 4950);
+}
+
+POSTGRES_TEST("a canceled next loses nothing, and the connection may then be used") {
+  auto a = co_await postgres::connect(server.conninfo());
+  auto b = co_await postgres::connect(server.conninfo());
+  co_await a.query("listen jobs");
+  auto news = a.notifications();
+  std::vector<std::string> got;
+  auto telling = rondo::spawn(
+      [](postgres::connection& c) -> task<> {
+        for (int i = 0; i < 20; ++i) {
+          co_await notify(c, std::to_string(i));
+          co_await rondo::sleep_for(3ms);
+        }
+      },
+      std::ref(b));
+  while (got.size() < 20) {
+    auto n = co_await rondo::try_for(2ms, news.next());
+    if (n) got.push_back((*n)->payload);
+  }
+  co_await std::move(telling);
+  for (int i = 0; i < 20; ++i) CHECK(got[static_cast<std::size_t>(i)] == std::to_string(i));
+  const auto rows = co_await a.query("select 1");
+  CHECK(rows.size() == 1);
+}
+
+POSTGRES_TEST("a server that dies, and a close, end the wait with connection_lost") {
+  const auto before = rondo_test::open_descriptors();
+  {
+    auto c = co_await postgres::connect(server.conninfo());
+    auto news = c.notifications();
+    auto waiting = rondo::spawn(news.next());
+    co_await rondo::sleep_for(10ms);
+    const postgres_server::crash gone(server);
+    const auto e = co_await error_of(std::move(waiting));
+    CHECK(e.kind() == postgres::error_kind::connection_lost);
+  }
+  {
+    auto c = co_await postgres::connect(server.conninfo());
+    auto news = c.notifications();
+    auto waiting = rondo::spawn(news.next());
+    co_await rondo::sleep_for(10ms);
+    co_await c.close();
+    const auto e = co_await error_of(std::move(waiting));
+    CHECK(e.kind() == postgres::error_kind::connection_lost);
+  }
+  CHECK(rondo_test::open_descriptors() == before);
+}

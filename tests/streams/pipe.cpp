@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <rondo/streams/pipe.hpp>
+
+#include <csignal>
+#include <string>
+
+#include "support/descriptors.hpp"
+#include "support/loop_test.hpp"
+
+using namespace rondo::test;
+using rondo::make_pipe;
+using rondo::task;
+
+// What holds for every stream is tested in conformance.cpp.
+
+TEST_CASE("both ends of a pipe close on exec, and are released and adopted") {
+  const auto before = rondo_test::open_descriptors();
+  {
+    auto [out, in] = make_pipe();
+    CHECK((::fcntl(out.native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK((::fcntl(in.native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
+    const int fd = out.release();
+    CHECK_FALSE(out);
+    CHECK(out.native_handle() == -1);
+    const rondo::pipe_reader again = rondo::pipe_reader::adopt(fd);
+    CHECK(again);
+  }
+  CHECK(rondo_test::open_descriptors() == before);
+}
+
+TEST_CASE("no descriptor is left: the pipe is an error, and so is a copy of a standard stream") {
+  const auto before = rondo_test::open_descriptors();
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  rlimit none = limit;
+  none.rlim_cur = 3;
+  std::error_code pipe_code;
+  std::string words;
+  ::setrlimit(RLIMIT_NOFILE, &none);
+  try {
+    static_cast<void>(make_pipe());
+  } catch (const std::system_error& e) {
+    pipe_code = e.code();
+  }
+  try {
+    static_cast<void>(rondo::standard_output());
+  } catch (const std::system_error& e) {
+    words = e.what();
+  }
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  CHECK(pipe_code == std::errc::too_many_files_open);
+  CHECK_THAT(words, Catch::Matchers::ContainsSubstring("standard output: "));
+  CHECK(rondo_test::open_descriptors() == before);
+}
+
+LOOP_TEST("write_some gives how many bytes have gone into a pipe that has room for some") {
+  auto [out, in] = make_pipe();
+  const std::size_t n = co_await in.write_some("abc");
+  CHECK(n == 3);
+  std::string space(3, '\0');
+  co_await out.read_exactly(space);
+  CHECK(space == "abc");
+}
+
+ON_BOTH_RINGS("a program reads its standard input and writes its standard output", {
+  // In a process of its own, whose streams are pipes.
+  int to[2];
+  int from[2];
+  REQUIRE(::pipe2(to, O_CLOEXEC) == 0);
+  REQUIRE(::pipe2(from, O_CLOEXEC) == 0);
+  REQUIRE(::write(to[1], "hello", 5) == 5);
+  ::close(to[1]);
+  const int status = in_child([&] {
+    ::dup2(to[0], 0);
+    ::dup2(from[1], 1);
+    const auto copy = []() -> task<> {
+      auto input = rondo::standard_input();
+      auto output = rondo::standard_output();
+      std::array<char, 3> space;
+      for (;;) {
+        const std::size_t n = co_await input.read(space);
+        if (n == 0) break;
+        co_await output.write(std::string_view(space.data(), n));
+      }
+      co_await output.close();
+      co_await input.close();
+    };
+    rondo::run(copy());
+    return ::fcntl(1, F_GETFD) != -1 && ::fcntl(0, F_GETFD) != -1 ? 0 : 1;  // they are still open
+  });
+  CHECK(exited_with(status, 0));
+  ::close(from[1]);
+  char space[10];
+  CHECK(std::string(space, static_cast<std::size_t>(::read(from[0], space, 10))) == "hello");
+  ::close(from[0]);
+  ::close(to[0]);
+})
