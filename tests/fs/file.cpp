@@ -8,12 +8,14 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "support/descriptors.hpp"
 #include "support/heap.hpp"
 #include "support/loop_test.hpp"
+#include "support/small_disk.hpp"
 
 using namespace std::chrono_literals;
 using namespace rondo::test;
@@ -363,6 +365,42 @@ LOOP_TEST("writing to a full disk is an error, and no endless loop") {
   const std::error_code code = co_await code_of(full.write("x"));
   CHECK(code == std::errc::no_space_on_device);
 }
+
+static rondo::task<std::size_t> write_until_full(const std::string& path, const std::string& text) {
+  file f = co_await file::open(path, open_mode::write | open_mode::create);
+  std::size_t done = 0;
+  try {
+    while (done < text.size()) {
+      done += co_await f.write_some(std::string_view(text).substr(done));
+    }
+  } catch (const std::system_error& e) {
+    if (e.code() != std::errc::no_space_on_device) throw;
+  }
+  co_return done;
+}
+static rondo::task<std::error_code> write_all(const std::string& path, const std::string& text) {
+  file f = co_await file::open(path, open_mode::write | open_mode::create);
+  co_return co_await code_of(f.write(text));
+}
+
+ON_BOTH_RINGS("a disk that is full ends a write with an error, and what went stays in its place", {
+  const temporary_folder folder;
+  const int status = in_child([&folder] {
+    if (!mount_small_disk(folder / "")) return 77;
+    std::string text;
+    for (int i = 0; i < 1'000'000; ++i) text += static_cast<char>(i % 251);
+    const std::error_code code = rondo::run(write_all(folder / "a", text));
+    const std::string all = content_of(folder / "a");
+    if (code != std::errc::no_space_on_device || all.empty()) return 1;
+    if (all != text.substr(0, all.size())) return 2;
+    ::unlink((folder / "a").c_str());
+    const std::size_t done = rondo::run(write_until_full(folder / "b", text));
+    const std::string some = content_of(folder / "b");
+    return some.size() == done && !some.empty() && some == text.substr(0, done) ? 7 : 3;
+  });
+  if (exited_with(status, 77)) SKIP("needs a namespace of its own to mount a small disk in");
+  CHECK(exited_with(status, 7));
+})
 
 // Size, room, sync
 

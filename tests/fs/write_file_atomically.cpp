@@ -2,8 +2,6 @@
 
 #include <rondo/fs/write_file_atomically.hpp>
 
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <chrono>
@@ -12,6 +10,7 @@
 
 #include "io/operations.hpp"
 #include "support/descriptors.hpp"
+#include "support/small_disk.hpp"
 
 using namespace std::chrono_literals;
 using namespace rondo::test;
@@ -24,12 +23,6 @@ std::size_t files_in(const std::string& folder) {
   std::size_t count = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder)) ++count;
   return count;
-}
-/// In a namespace of this process's own.
-bool mount_small_disk(const std::string& at) {
-  const bool alone = ::unshare(CLONE_NEWNS) == 0 || ::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
-  return alone && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-         ::mount("tmpfs", at.c_str(), "tmpfs", 0, "size=64k") == 0;
 }
 struct stat status_of(const std::string& path) {
   struct stat status {};

@@ -11,7 +11,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <sys/types.h>
 #include <sys/uio.h>
+#include <unistd.h>
 #include <utility>
 
 #include <rondo/io/buffer.hpp>
@@ -73,6 +75,27 @@ struct read_exactly_op {
   };
 };
 
+/// The position of a file that is written at it. When a write is cut short by an error (a disk that
+/// is full), io_uring says how much went and may leave the position where it was (Linux 6.18 does):
+/// who goes on would overwrite that, and never learn of the error.
+class written_position {
+ public:
+  /// Before the first write. A stream has none.
+  void note(int fd, std::int64_t offset) noexcept {
+    if (offset == -1) before_ = ::lseek(fd, 0, SEEK_CUR);
+  }
+  /// `count` bytes went, fewer than were asked for.
+  void came_short(int fd, std::size_t count) noexcept {
+    if (before_ < 0 || count == 0) return;
+    const auto more = static_cast<off_t>(count);
+    if (::lseek(fd, 0, SEEK_CUR) == before_) ::lseek(fd, more, SEEK_CUR);
+    before_ += more;
+  }
+
+ private:
+  off_t before_ = -1;
+};
+
 template <typename Source>
 struct write_some_op {
   using value_type = std::size_t;
@@ -80,10 +103,20 @@ struct write_some_op {
   int fd;
   Source from;
   std::int64_t offset;
+  written_position position_before{};
 
+  int before() noexcept {
+    position_before.note(fd, offset);
+    return 0;
+  }
   void prepare(io_uring_sqe& e) noexcept {
     const const_buffer b = from;
     io_uring_prep_write(&e, fd, b.data(), chunk(b.size()), position(offset, 0));
+  }
+  [[nodiscard]] std::size_t value(int result) noexcept {
+    const auto count = static_cast<std::size_t>(result);
+    if (count < const_buffer(from).size()) position_before.came_short(fd, count);
+    return count;
   }
 };
 
@@ -96,7 +129,12 @@ struct write_op {
   Source from;
   std::int64_t offset;
   std::size_t done = 0;
+  written_position position_before{};
 
+  int before() noexcept {
+    position_before.note(fd, offset);
+    return 0;
+  }
   void prepare(io_uring_sqe& e) noexcept {
     const const_buffer rest = const_buffer(from).after(done);
     io_uring_prep_write(&e, fd, rest.data(), chunk(rest.size()), position(offset, done));
@@ -107,7 +145,9 @@ struct write_op {
       return false;
     }
     done += static_cast<std::size_t>(result);
-    return done < const_buffer(from).size();
+    if (done == const_buffer(from).size()) return false;
+    position_before.came_short(fd, static_cast<std::size_t>(result));
+    return true;
   }
 };
 
