@@ -4,7 +4,7 @@
 # Runs the contenders of each question interleaved (A B C A B C ...), on one core, and prints what
 # each row costs and how many times the hand-written limit of the same round that is.
 #
-#   benchmarks/run.sh                     task, when_all, sync, channel, nop and echo
+#   benchmarks/run.sh                     task, when_all, sync, channel, nop, file_read and echo
 #   benchmarks/run.sh task nop            these
 #   benchmarks/run.sh --gate              exit 1 if a row of rondo is over 1.15 times its limit
 #
@@ -40,7 +40,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ -n "$cpu" ] || cpu=$(($(nproc) > 1 ? 1 : 0))
-[ ${#questions[@]} -gt 0 ] || questions=(task when_all sync channel nop echo)
+[ ${#questions[@]} -gt 0 ] || questions=(task when_all sync channel nop file_read echo)
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

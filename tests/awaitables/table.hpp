@@ -5,8 +5,12 @@
 // `that_do_not_wait` end at once, and those of `that_are_not_canceled` go on.
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <chrono>
@@ -99,10 +103,44 @@ task<> each_that_waits_for_a_task(Visit visit) {
   });
 }
 
+/// Fills a socket's buffers, so that sending waits.
+inline void clog(int fd) {
+  const std::string much(1 << 20, 'x');
+  // Twice in vain: a TCP connection makes room once more when its peer's kernel has taken some.
+  for (int in_vain = 0; in_vain < 2;) {
+    bool some = false;
+    while (::send(fd, much.data(), much.size(), MSG_NOSIGNAL | MSG_DONTWAIT) > 0) some = true;
+    while (::send(fd, much.data(), 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) some = true;
+    in_vain = some ? 0 : in_vain + 1;
+    ::usleep(5000);
+  }
+}
+/// A child that ends with this.
+class silent_child {
+ public:
+  silent_child() : pid_(::fork()) {
+    if (pid_ == 0) {
+      for (;;) ::pause();
+    }
+  }
+  silent_child(const silent_child&) = delete;
+  silent_child& operator=(const silent_child&) = delete;
+  ~silent_child() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  [[nodiscard]] id_t id() const { return static_cast<id_t>(pid_); }
+
+ private:
+  pid_t pid_;
+};
+
 /// Calls `visit(name, make)` for everything that waits until it is canceled.
 template <typename Visit>
 task<> each_that_waits(Visit visit) {
   const silence s;
+  const pipe_ends spare;
+  static const std::uint32_t unchanging = 0;
   std::array<char, 16> space{};
   const std::string big(1 << 20, 'x');
   iovec in{space.data(), space.size()};
@@ -129,14 +167,8 @@ task<> each_that_waits(Visit visit) {
   const temporary_folder folder;
   watch_stream changes = watch(folder / "", IN_CREATE);
   const auto keep = [](tcp_stream) -> task<> { co_await for_ever(); };
-  // A socket whose buffers are full, so that sending waits.
   const sockets full;
-  ::fcntl(full.a.native_handle(), F_SETFL, O_NONBLOCK);
-  while (::send(full.a.native_handle(), much.data(), much.size(), MSG_NOSIGNAL) > 0) {
-  }
-  while (::send(full.a.native_handle(), much.data(), 1, MSG_NOSIGNAL) > 0) {
-  }
-  ::fcntl(full.a.native_handle(), F_SETFL, 0);
+  clog(full.a.native_handle());
   const int clogged = full.a.native_handle();
   unix_stream jammed = unix_stream::adopt(::dup(clogged));
   unix_stream silent = unix_stream::adopt(::dup(s.peer()));
@@ -158,6 +190,17 @@ task<> each_that_waits(Visit visit) {
   co_await visit("recvmsg", [&] { return io::recvmsg(s.peer(), &received); });
   co_await visit("send", [&] { return io::send(clogged, big); });
   co_await visit("sendmsg", [&] { return io::sendmsg(clogged, &sent); });
+  co_await visit("splice", [&] { return io::splice(s.empty(), -1, spare.in(), -1, 16); });
+  co_await visit("tee", [&] { return io::tee(s.empty(), spare.in(), 16); });
+  co_await visit("futex_wait", [] { return io::futex_wait(&unchanging, 0); });
+  const silent_child one;
+  co_await visit("waitid", [&] { return io::waitid(P_PID, one.id()); });
+  auto tcp = co_await tcp_pair();
+  const int little = 4096;
+  ::setsockopt(tcp.a.native_handle(), SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
+  ::setsockopt(tcp.b.native_handle(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+  clog(tcp.a.native_handle());
+  co_await visit("send_zc", [&] { return io::send_zc(tcp.a.native_handle(), "x"); });
   co_await visit("send of several buffers", [&] { return jammed.write(parts); });
   co_await visit("send_descriptors", [&] { return jammed.send_descriptors(big, handed); });
   co_await visit("receive_descriptors", [&] { return silent.receive_descriptors(space); });
@@ -264,7 +307,36 @@ task<> each_that_is_short(Visit visit) {
   co_await visit("fsync", [&] { return io::fsync(fd); });
   co_await visit("fallocate", [&] { return io::fallocate(fd, 0, 0, 4096); });
   co_await visit("ftruncate", [&] { return io::ftruncate(fd, 4096); });
+  co_await visit("sync_file_range", [&] { return io::sync_file_range(fd, 0, 0, 0); });
+  co_await visit("fadvise", [&] { return io::fadvise(fd, 0, 0, POSIX_FADV_NORMAL); });
+  co_await visit("madvise", [] { return io::madvise(nullptr, 0, MADV_NORMAL); });
+  int made = 0;
+  const auto new_name = [&] { return folder / std::to_string(++made); };
+  co_await visit("mkdirat", [&] { return io::mkdirat(AT_FDCWD, new_name()); });
+  co_await visit("symlinkat", [&] { return io::symlinkat(name, AT_FDCWD, new_name()); });
+  co_await visit("linkat", [&] { return io::linkat(AT_FDCWD, name, AT_FDCWD, new_name()); });
+  const auto new_file = [&] {
+    const std::string path = new_name();
+    ::close(::creat(path.c_str(), 0600));
+    return path;
+  };
+  co_await visit("renameat",
+                 [&] { return io::renameat(AT_FDCWD, new_file(), AT_FDCWD, new_name()); });
+  co_await visit("unlinkat", [&] { return io::unlinkat(AT_FDCWD, new_file()); });
+  std::array<char, 16> space{};
+  co_await visit("setxattr", [&] { return io::setxattr(name, "user.a", "x"); });
+  co_await visit("fsetxattr", [&] { return io::fsetxattr(fd, "user.a", "x"); });
+  co_await visit("getxattr", [&] { return io::getxattr(name, "user.a", space); });
+  co_await visit("fgetxattr", [&] { return io::fgetxattr(fd, "user.a", space); });
   co_await visit("statx", [&] { return io::statx(AT_FDCWD, name); });
+  co_await visit("file_status", [&] { return file_status(name); });
+  co_await visit("file::status", [&] { return f.status(); });
+  co_await visit("create_directory", [&] { return create_directory(new_name()); });
+  co_await visit("copy_file", [&] { return copy_file(name, folder / "copy"); });
+  co_await visit("write_file_atomically", [&] { return write_file_atomically(name, "some bytes"); });
+  auto entries = list_directory(folder / "");
+  co_await visit("list_directory", [&] { return entries.next(); });
+  co_await visit("directory_stream::close", [&] { return entries.close(); });
   co_await visit("file::size", [&] { return f.size(); });
   co_await visit("write_some", [&] { return f.write_some("x"); });
   co_await visit("file::write", [&] { return f.write("x"); });
@@ -276,6 +348,15 @@ task<> each_that_is_short(Visit visit) {
   });
   const sockets pair;
   const int socket = pair.a.native_handle();
+  const sockets done;
+  co_await visit("shutdown", [&] { return io::shutdown(done.a.native_handle(), SHUT_RD); });
+  const auto any = endpoint::loopback(0);
+  std::vector<descriptor> unbound;
+  co_await visit("bind", [&] {
+    unbound.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    return io::bind(unbound.back().native_handle(), any.native(), any.native_size());
+  });
+  co_await visit("listen", [&] { return io::listen(listener.native_handle()); });
   co_await visit("send everything", [&] {
     using bytes = detail::source<std::string_view>;
     return io::operation(detail::send_op<bytes>{socket, bytes(std::string_view("x"))});

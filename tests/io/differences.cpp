@@ -4,6 +4,7 @@
 // closed meanwhile, an error}. What one ring does is written down as text and compared with what
 // the other does.
 
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/xattr.h>
 
@@ -72,6 +73,8 @@ struct situation {
   virtual task<std::string> start() = 0;
   virtual void make_true() = 0;
   virtual rondo::descriptor& subject() = 0;
+  /// Whether closing the subject at any moment ends it as closed.
+  virtual bool ends_when_closed() { return true; }
   /// What is left to see when it has ended.
   virtual std::string traces() { return ""; }
 };
@@ -279,6 +282,93 @@ struct receive_from_situation : situation {
   std::string traces() override { return text_of(bytes); }
 };
 
+struct tcp_socket_pair {
+  rondo::descriptor a{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  rondo::descriptor b;
+  tcp_socket_pair() {
+    auto listener = rondo::tcp_listener::bind(rondo::endpoint::loopback(0));
+    const rondo::endpoint at = listener.local_endpoint();
+    REQUIRE(::connect(a.native_handle(), at.native(), at.native_size()) == 0);
+    b = rondo::descriptor(::accept4(listener.native_handle(), nullptr, nullptr, SOCK_CLOEXEC));
+    const int little = 4096;  // and no more: it would grow while somebody waits
+    ::setsockopt(a.native_handle(), SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
+    ::setsockopt(b.native_handle(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+  }
+};
+struct sending_without_copy : situation {
+  tcp_socket_pair pair;
+  std::string taken;
+  sending_without_copy() {
+    const std::string block(4096, 'x');
+    const int fd = pair.a.native_handle();
+    // Twice in vain: the connection makes room once more when the peer's kernel has taken some.
+    for (int in_vain = 0; in_vain < 2;) {
+      const std::size_t before = filled;
+      for (const std::size_t size : {block.size(), std::size_t{1}}) {
+        for (ssize_t n = 0; (n = ::send(fd, block.data(), size, MSG_DONTWAIT)) > 0;) {
+          filled += static_cast<std::size_t>(n);
+        }
+      }
+      in_vain = filled != before ? 0 : in_vain + 1;
+      ::usleep(5000);
+    }
+  }
+  std::size_t filled = 0;
+  void make_true() override {
+    while (taken.size() < filled) taken += waiting_in(pair.b.native_handle());
+  }
+  rondo::descriptor& subject() override { return pair.a; }
+  std::string traces() override {
+    make_true();
+    pollfd more{pair.b.native_handle(), POLLIN, 0};
+    if (::poll(&more, 1, 20) == 1) taken += waiting_in(pair.b.native_handle());
+    return taken.substr(filled);
+  }
+};
+struct send_zc_situation : sending_without_copy {
+  task<std::string> start() override { return ended(io::send_zc(pair.a.native_handle(), "hello")); }
+};
+
+struct splice_situation : reading {
+  pipe_ends to;
+  task<std::string> start() override {
+    return ended(io::splice(pipe.out(), -1, to.in(), -1, 3));
+  }
+  bool ends_when_closed() override { return false; }  // not before a thread of the kernel has begun
+  std::string traces() override { return waiting_in(to.out()); }
+};
+struct tee_situation : splice_situation {
+  task<std::string> start() override { return ended(io::tee(pipe.out(), to.in(), 3)); }
+};
+
+struct waitid_situation : situation {
+  pipe_ends pipe;
+  pid_t child;
+  waitid_situation() {
+    child = ::fork();
+    if (child != 0) return;
+    char byte;
+    ::close(pipe.in());
+    [[maybe_unused]] const auto n = ::read(pipe.out(), &byte, 1);
+    ::_exit(7);
+  }
+  ~waitid_situation() override {
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+  }
+  static task<int> status_of(pid_t child) {
+    const siginfo_t end = co_await io::waitid(P_PID, static_cast<id_t>(child));
+    co_return end.si_status;
+  }
+  task<std::string> start() override { return ended(status_of(child)); }
+  void make_true() override {
+    REQUIRE(::write(pipe.in(), "x", 1) == 1);
+    siginfo_t end{};
+    ::waitid(P_PID, static_cast<id_t>(child), &end, WEXITED | WNOWAIT);
+  }
+  rondo::descriptor& subject() override { return pipe.writer; }
+};
+
 struct accepting : situation {
   rondo::tcp_listener listener;
   rondo::endpoint at;
@@ -334,6 +424,10 @@ const std::map<std::string, std::function<std::unique_ptr<situation>()>> situati
   RONDO_TEST_SITUATION(send_parts);
   RONDO_TEST_SITUATION(receive_descriptors);
   RONDO_TEST_SITUATION(receive_from);
+  RONDO_TEST_SITUATION(send_zc);
+  RONDO_TEST_SITUATION(splice);
+  RONDO_TEST_SITUATION(tee);
+  RONDO_TEST_SITUATION(waitid);
   RONDO_TEST_SITUATION(accept);
   RONDO_TEST_SITUATION(accept_blocking);
 #undef RONDO_TEST_SITUATION
@@ -365,7 +459,7 @@ task<> wait_for_it(outcomes& all) {
       all[name + ", canceled"] = co_await running;
       all[name + ", canceled: traces"] = s->traces();
     }
-    {
+    if (make()->ends_when_closed()) {
       const auto s = make();
       auto running = rondo::spawn(s->start());
       for (int i = 0; i < 3; ++i) co_await round_trip();
@@ -394,13 +488,6 @@ task<std::string> asked(std::function<void(io_uring_sqe&)> fill) {
   return ended(io::operation<entry_op>(entry_op{std::move(fill)}));
 }
 
-std::string text_in(const std::string& path) {
-  std::array<char, 100> bytes{};
-  const rondo::descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  const ssize_t n = ::read(file.native_handle(), bytes.data(), bytes.size());
-  return n >= 0 ? std::string(bytes.data(), static_cast<std::size_t>(n)) : "no file";
-}
-
 task<> files(outcomes& all) {
   const temporary_folder folder;
   const std::string a = folder / "a";
@@ -426,33 +513,24 @@ task<> files(outcomes& all) {
     all["ftruncate"] = co_await ended(io::ftruncate(fd, 5));
     all["ftruncate to less than nothing"] = co_await ended(io::ftruncate(fd, -1));
     all["what is in it"] = text_in(a);
-    all["sync_file_range"] = co_await asked(
-        [fd](io_uring_sqe& e) { io_uring_prep_sync_file_range(&e, fd, 5, 0, 0); });
-    all["fadvise"] = co_await asked(
-        [fd](io_uring_sqe& e) { io_uring_prep_fadvise(&e, fd, 0, 5, POSIX_FADV_WILLNEED); });
-    all["fsetxattr"] = co_await asked([fd](io_uring_sqe& e) {
-      io_uring_prep_fsetxattr(&e, fd, "user.rondo", "value", 0, 5);
-    });
+    all["sync_file_range"] = co_await ended(io::sync_file_range(fd, 0, 5, 0));
+    all["fadvise"] = co_await ended(io::fadvise(fd, 0, 5, POSIX_FADV_WILLNEED));
+    all["fadvise of an unknown kind"] = co_await ended(io::fadvise(fd, 0, 5, 12345));
+    all["fsetxattr"] = co_await ended(io::fsetxattr(fd, "user.rondo", "value"));
+    all["fsetxattr again"] =
+        co_await ended(io::fsetxattr(fd, "user.rondo", "value", XATTR_CREATE));
     std::array<char, 20> value{};
-    all["fgetxattr"] = co_await asked([fd, &value](io_uring_sqe& e) {
-      io_uring_prep_fgetxattr(&e, fd, "user.rondo", value.data(), value.size());
-    });
+    all["fgetxattr"] = co_await ended(io::fgetxattr(fd, "user.rondo", value));
     all["fgetxattr: value"] = std::string(value.data());
-    all["getxattr"] = co_await asked([&a, &value](io_uring_sqe& e) {
-      io_uring_prep_getxattr(&e, "user.none", value.data(), a.c_str(), value.size());
-    });
-    all["setxattr"] = co_await asked([&a](io_uring_sqe& e) {
-      io_uring_prep_setxattr(&e, "user.other", "v", a.c_str(), 0, 1);
-    });
+    all["getxattr"] = co_await ended(io::getxattr(a, "user.none", value));
+    all["getxattr: only the size"] = co_await ended(io::getxattr(a, "user.rondo", {}));
+    all["setxattr"] = co_await ended(io::setxattr(a, "user.other", "v"));
     pipe_ends pipe;
-    const int in = pipe.in();
-    all["splice from a file"] = co_await asked(
-        [fd, in](io_uring_sqe& e) { io_uring_prep_splice(&e, fd, 1, in, -1, 3, 0); });
+    all["splice from a file"] = co_await ended(io::splice(fd, 1, pipe.in(), -1, 3));
+    all["splice between files"] = co_await ended(io::splice(fd, 1, fd, 5, 3));
     pipe_ends other;
-    const int from = pipe.out();
-    const int to = other.in();
-    all["tee"] =
-        co_await asked([from, to](io_uring_sqe& e) { io_uring_prep_tee(&e, from, to, 2, 0); });
+    all["tee"] = co_await ended(io::tee(pipe.out(), other.in(), 2));
+    all["tee to a file"] = co_await ended(io::tee(pipe.out(), fd, 2));
     all["what was spliced"] = waiting_in(pipe.out());
     all["what was teed"] = waiting_in(other.out());
     all["read from what was spliced into"] = co_await [](pipe_ends& p) -> task<std::string> {
@@ -467,46 +545,52 @@ task<> files(outcomes& all) {
   all["open exclusively what is there"] =
       co_await ended(io::openat(AT_FDCWD, a, O_CREAT | O_EXCL | O_RDWR));
   all["open a folder for writing"] = co_await ended(io::openat(AT_FDCWD, folder / "", O_WRONLY));
-  all["rename"] = co_await asked([&](io_uring_sqe& e) {
-    io_uring_prep_renameat(&e, AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), 0);
-  });
-  all["rename what is not there"] = co_await asked([&](io_uring_sqe& e) {
-    io_uring_prep_renameat(&e, AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), 0);
-  });
-  all["link"] = co_await asked([&](io_uring_sqe& e) {
-    io_uring_prep_linkat(&e, AT_FDCWD, b.c_str(), AT_FDCWD, a.c_str(), 0);
-  });
-  all["symlink"] = co_await asked([&](io_uring_sqe& e) {
-    io_uring_prep_symlinkat(&e, "a", AT_FDCWD, missing.c_str());
-  });
+  all["rename"] = co_await ended(io::renameat(AT_FDCWD, a, AT_FDCWD, b));
+  all["rename what is not there"] = co_await ended(io::renameat(AT_FDCWD, a, AT_FDCWD, b));
+  all["link"] = co_await ended(io::linkat(AT_FDCWD, b, AT_FDCWD, a));
+  all["link again"] = co_await ended(io::linkat(AT_FDCWD, b, AT_FDCWD, a));
+  all["rename to what is there"] =
+      co_await ended(io::renameat(AT_FDCWD, b, AT_FDCWD, a, RENAME_NOREPLACE));
+  all["symlink"] = co_await ended(io::symlinkat("a", AT_FDCWD, missing));
+  all["symlink that is there"] = co_await ended(io::symlinkat("x", AT_FDCWD, a));
   const std::string deep = folder / "deep";
-  all["mkdir"] = co_await asked(
-      [&](io_uring_sqe& e) { io_uring_prep_mkdirat(&e, AT_FDCWD, deep.c_str(), 0700); });
-  all["mkdir again"] = co_await asked(
-      [&](io_uring_sqe& e) { io_uring_prep_mkdirat(&e, AT_FDCWD, deep.c_str(), 0700); });
-  all["unlink a folder"] = co_await asked(
-      [&](io_uring_sqe& e) { io_uring_prep_unlinkat(&e, AT_FDCWD, deep.c_str(), 0); });
-  all["remove a folder"] = co_await asked(
-      [&](io_uring_sqe& e) { io_uring_prep_unlinkat(&e, AT_FDCWD, deep.c_str(), AT_REMOVEDIR); });
-  all["unlink"] = co_await asked(
-      [&](io_uring_sqe& e) { io_uring_prep_unlinkat(&e, AT_FDCWD, b.c_str(), 0); });
+  all["mkdir"] = co_await ended(io::mkdirat(AT_FDCWD, deep));
+  all["mkdir again"] = co_await ended(io::mkdirat(AT_FDCWD, deep));
+  all["unlink a folder"] = co_await ended(io::unlinkat(AT_FDCWD, deep));
+  all["remove a folder"] = co_await ended(io::unlinkat(AT_FDCWD, deep, AT_REMOVEDIR));
+  all["unlink"] = co_await ended(io::unlinkat(AT_FDCWD, b));
   all["what is left"] = text_in(a) + " " + text_in(b);
 
   void* const page = ::mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  all["madvise"] = co_await asked(
-      [page](io_uring_sqe& e) { io_uring_prep_madvise(&e, page, 4096, MADV_DONTNEED); });
+  all["madvise"] = co_await ended(io::madvise(page, 4096, MADV_DONTNEED));
   ::munmap(page, 4096);
 }
 
 task<> odd_ones(outcomes& all) {
   all["nop"] = co_await ended(io::nop());
   all["socket"] = co_await ended(io::socket(AF_INET, SOCK_STREAM));
+  {
+    const auto at = rondo::endpoint::loopback(0);
+    const rondo::descriptor made = co_await io::socket(AF_INET, SOCK_STREAM);
+    all["bind"] =
+        co_await ended(io::bind(made.native_handle(), at.native(), at.native_size()));
+    all["bind again"] =
+        co_await ended(io::bind(made.native_handle(), at.native(), at.native_size()));
+    all["bind to little"] = co_await ended(io::bind(made.native_handle(), at.native(), 3));
+    all["listen"] = co_await ended(io::listen(made.native_handle()));
+  }
+  static std::uint32_t word = 5;
+  all["futex_wait, unknown flags"] = co_await ended(io::futex_wait(&word, 5, 1U << 20));
+  all["futex_wait, no mask"] = co_await ended(io::futex_wait(&word, 5, 0, 0));
+  all["waitid without options"] = co_await ended(io::waitid(P_ALL, 0, 0));
   all["socket of no family"] = co_await ended(io::socket(12345, SOCK_STREAM));
   {
     sockets pair;
     const int fd = pair.a.native_handle();
-    all["shutdown"] =
-        co_await asked([fd](io_uring_sqe& e) { io_uring_prep_shutdown(&e, fd, SHUT_WR); });
+    all["shutdown"] = co_await ended(io::shutdown(fd, SHUT_WR));
+    all["shutdown by the ring"] =
+        co_await asked([fd](io_uring_sqe& e) { io_uring_prep_shutdown(&e, fd, SHUT_RD); });
+    all["send_zc on a Unix socket"] = co_await ended(io::send_zc(fd, "x"));
     char byte;
     all["recv after shutdown"] =
         co_await ended(io::recv(pair.b.native_handle(), rondo::mutable_buffer(&byte, 1)));

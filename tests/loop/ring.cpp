@@ -14,6 +14,7 @@
 
 #include "support/descriptors.hpp"
 #include "support/loop_test.hpp"
+#include "support/ring_here.hpp"
 
 using namespace std::chrono_literals;
 using namespace rondo::test;
@@ -22,12 +23,6 @@ namespace io = rondo::io;
 namespace opcode = rondo::detail::opcode;
 
 namespace {
-
-/// The ring of a loop, which is nobody's business but a test's.
-struct ring_access : rondo::detail::engine {
-  static rondo::detail::ring& of(rondo::event_loop& loop) { return loop.*(&ring_access::ring_); }
-};
-rondo::detail::ring& ring_here() { return ring_access::of(rondo::event_loop::current()); }
 
 /// An operation that no kernel has: a thread waits until the gate is open.
 constexpr std::uint8_t gated = 210;

@@ -3,13 +3,13 @@
 //
 // Files: opened, read, written and closed without blocking the loop.
 //
-//     rondo::file log = co_await rondo::file::open("app.log", open_mode::write |
-//     open_mode::append);
+//     rondo::file log = co_await rondo::file::open("app.log", rondo::open_mode::append);
 //     co_await log.write("started\n");
 //     co_await log.close();
 //
 // `read` and `write` move the file's position, so one of them may be in flight at a time; any
-// number of `read_at` and `write_at` may. For a whole file at once see fs/whole_file.hpp.
+// number of `read_at` and `write_at` may. For a whole file at once see fs/whole_file.hpp,
+// fs/write_file_atomically.hpp and fs/copy_file.hpp.
 
 #include <cstdint>
 #include <fcntl.h>
@@ -19,10 +19,14 @@
 #include <utility>
 
 #include <rondo/core/task.hpp>
+#include <rondo/fs/file_info.hpp>
 #include <rondo/io/buffer.hpp>
 #include <rondo/io/close_owner.hpp>
 #include <rondo/io/descriptor.hpp>
+#include <rondo/io/ops/close.hpp>
 #include <rondo/io/ops/file.hpp>
+#include <rondo/io/ops/path.hpp>
+#include <rondo/io/ops/read_write.hpp>
 #include <rondo/io/path.hpp>
 
 namespace rondo {
@@ -34,6 +38,7 @@ enum class open_mode : unsigned {
   create = 8,      // make it if it is not there
   truncate = 16,   // drop what is in it
   exclusive = 32,  // with create: it must not be there
+  direct = 64,     // without the page cache; see io/aligned_buffer.hpp for what that asks
 };
 [[nodiscard]] constexpr open_mode operator|(open_mode a, open_mode b) noexcept {
   return static_cast<open_mode>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
@@ -47,7 +52,8 @@ namespace detail {
   const bool writes = has(open_mode::write) || has(open_mode::append);
   return (writes ? (has(open_mode::read) ? O_RDWR : O_WRONLY) : O_RDONLY) |
          (has(open_mode::append) ? O_APPEND : 0) | (has(open_mode::create) ? O_CREAT : 0) |
-         (has(open_mode::truncate) ? O_TRUNC : 0) | (has(open_mode::exclusive) ? O_EXCL : 0);
+         (has(open_mode::truncate) ? O_TRUNC : 0) | (has(open_mode::exclusive) ? O_EXCL : 0) |
+         (has(open_mode::direct) ? O_DIRECT : 0);
 }
 
 struct size_op : statx_op {
@@ -81,7 +87,8 @@ class file {
   auto read_at(mutable_buffer to, std::uint64_t offset) & {
     return io::read(native_handle(), to, static_cast<std::int64_t>(offset));
   }
-  /// Fills the buffer. Throws: unexpected_eof at the end of the file.
+  /// Fills the buffer. Canceled half-way: how much was read is lost. Throws: unexpected_eof at the
+  /// end of the file, which says how much came.
   auto read_exactly(mutable_buffer to) & {
     return io::operation(detail::read_exactly_op{native_handle(), to, -1});
   }
@@ -103,7 +110,7 @@ class file {
   auto write_at(B&& from, std::uint64_t offset) & {
     return write_everything(std::forward<B>(from), static_cast<std::int64_t>(offset));
   }
-  /// Writes once, at the position, and gives how many bytes went.
+  /// Writes once, at the position, and gives how many bytes went: see io::write.
   template <detail::source_of_bytes B>
   auto write_some(B&& from) & {
     return io::write(native_handle(), std::forward<B>(from));
@@ -128,6 +135,8 @@ class file {
     return io::fallocate(native_handle(), 0, static_cast<std::int64_t>(offset),
                          static_cast<std::int64_t>(length));
   }
+  /// What the file system knows about it: size, kind, permissions, times.
+  auto status() & { return detail::status_of(native_handle(), "", AT_EMPTY_PATH); }
   /// Closes, and reports an error that the disk had kept for the end. Not canceled, not refused.
   auto close() & { return detail::close_owner(fd_); }
 

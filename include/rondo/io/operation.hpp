@@ -17,9 +17,10 @@
 // A struct may say more:
 //   T value(int result)            makes the answer from a result that is no error (may throw)
 //   int before()                   runs when the operation starts; a negative errno ends it there
-//   bool again(int& result)        called for each completion: true asks the kernel once more (to
-//   go on
-//                                  after a short write); false ends with `result`
+//   int call()                     instead of prepare: a system call that never blocks and that the
+//                                  ring would only make dearer; the result or a negative errno
+//   bool again(int& result)        called for each completion: true asks the kernel once more (to go
+//                                  on after a short write); false ends with `result`
 //   void raise(int error)          throws something better than the default for an errno
 //   static constexpr bool release  true: it gives something back (close), so cancellation does not
 //                                  touch it and a canceled scope does not refuse it
@@ -33,16 +34,15 @@
 //   Canceled       ends with operation_canceled, or with success if that came first: what was read,
 //                  accepted or opened is delivered. In a canceled scope nothing is asked of the
 //                  kernel.
-//   Throws         std::system_error with the kernel's errno; with errc::closed when somebody
-//   closed
+//   Throws         std::system_error with the kernel's errno; with errc::closed when somebody closed
 //                  the descriptor under it.
 //   Thread         the loop's.
 //
 // From a number to an outcome, the first line that fits:
 //   result >= 0                               the value, also when it was canceled meanwhile
-//   ECANCELED, EINTR or ERESTARTSYS, and
+//   ECANCELED, ERESTARTSYS or EINTR, and
 //   the scope was canceled                    operation_canceled
-//   ECANCELED                                 errc::closed
+//   ECANCELED or ERESTARTSYS                  errc::closed
 //   any other                                 std::system_error
 
 #include <cerrno>
@@ -100,7 +100,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] operation
 namespace rondo::detail {
 
 template <typename Op>
-class operation_state : in_flight, leaf, ready_node {
+class operation_state : protected in_flight, leaf, ready_node {
  public:
   using value_type = typename Op::value_type;
 
@@ -126,7 +126,11 @@ class operation_state : in_flight, leaf, ready_node {
     if constexpr (requires { op_.before(); }) {
       if (const int error = op_.before(); error < 0) return end_later(error);
     }
-    return ask();
+    if constexpr (requires { op_.call(); }) {
+      return end_later(op_.call());
+    } else {
+      return ask();
+    }
   }
 
   [[nodiscard]] outcome how() const noexcept {
@@ -151,6 +155,26 @@ class operation_state : in_flight, leaf, ready_node {
     } else if constexpr (!std::is_void_v<value_type>) {
       return static_cast<value_type>(result_);
     }
+  }
+
+ protected:
+  /// The last completion has come.
+  static void completed(in_flight& self, int result, std::uint32_t) noexcept {
+    auto& op = static_cast<operation_state&>(self);
+    op.unlink();
+    op.line_->leave();
+    constexpr int restart = 512;  // ERESTARTSYS: Linux lets it out of threads that it interrupts
+    if (result == -restart) [[unlikely]] result = -ECANCELED;
+    if constexpr (operation_of_several_steps<Op>) {
+      if (op.op_.again(result)) {
+        if (op.ends_between_steps()) return op.loop().complete(op);  // result_ is still ECANCELED
+        op.step_.told = std::exchange(op.waiter, continuation(static_cast<listener&>(op.step_)));
+        op.loop().push(op);
+        return;
+      }
+    }
+    op.result_ = result;
+    op.loop().complete(op);
   }
 
  private:
@@ -185,22 +209,6 @@ class operation_state : in_flight, leaf, ready_node {
     return true;
   }
 
-  static void completed(in_flight& self, int result, std::uint32_t) noexcept {
-    auto& op = static_cast<operation_state&>(self);
-    op.unlink();
-    op.line_->leave();
-    if constexpr (operation_of_several_steps<Op>) {
-      if (op.op_.again(result)) {
-        if (op.ends_between_steps()) return op.loop().complete(op);  // result_ is still ECANCELED
-        op.step_.told = std::exchange(op.waiter, continuation(static_cast<listener&>(op.step_)));
-        op.loop().push(op);
-        return;
-      }
-    }
-    op.result_ = result;
-    op.loop().complete(op);
-  }
-
   void next_step() noexcept {
     if (ends_between_steps()) {
       loop().complete(*this);
@@ -220,9 +228,7 @@ class operation_state : in_flight, leaf, ready_node {
   }
 
   [[nodiscard]] bool was_canceled() const noexcept {
-    constexpr int restart = 512;  // ERESTARTSYS: Linux lets it out of an open that waits for a FIFO
-    return (result_ == -ECANCELED || result_ == -EINTR || result_ == -restart) &&
-           line_->canceled();
+    return (result_ == -ECANCELED || result_ == -EINTR) && line_->canceled();
   }
 
   [[noreturn, gnu::noinline, gnu::cold]] void raise() {

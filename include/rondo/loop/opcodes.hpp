@@ -15,6 +15,10 @@ inline constexpr std::uint8_t ftruncate = 55;   // 6.9
 inline constexpr std::uint8_t bind = 56;        // 6.11
 inline constexpr std::uint8_t listen = 57;      // 6.11
 
+// Of FUTEX_WAIT (linux/futex.h).
+inline constexpr std::uint32_t futex_of_32_bits = 2;
+inline constexpr std::uint32_t futex_private = 128;
+
 // Of ASYNC_CANCEL.
 inline constexpr std::uint32_t cancel_by_user_data = 1U << 4;  // 6.6
 inline constexpr std::uint32_t cancel_by_opcode = 1U << 5;     // 6.6

@@ -8,9 +8,12 @@
 #include <cerrno>
 #include <cstdint>
 #include <new>
+#include <poll.h>
 #include <vector>
 
 #include <rondo/loop/liburing.hpp>
+#include <rondo/loop/soft_entry.hpp>
+#include <rondo/loop/soft_streams.hpp>
 
 namespace rondo::detail {
 
@@ -62,8 +65,38 @@ class soft_buffers {
     return nullptr;
   }
 
+  /// A RECV or RECVMSG that chooses its buffer, as soft::try_recv. As the kernel: without a buffer it ends, also
+  /// if nothing has come, unless it is to poll first; one into which nothing went stays.
+  int receive(const io_uring_sqe& e, soft_progress& p) noexcept;
+
  private:
   std::vector<group> groups_;  // few
 };
+
+// Implementation
+
+inline int soft_buffers::receive(const io_uring_sqe& e, soft_progress& p) noexcept {
+  p.flags = 0;
+  group* const from = find(e.buf_group);
+  const io_uring_buf* const buffer = from != nullptr ? from->next() : nullptr;
+  if (buffer == nullptr) {
+    const bool polls_first = (e.ioprio & IORING_RECVSEND_POLL_FIRST) != 0;
+    return polls_first && !soft::is_ready(e.fd, POLLIN) ? soft::must_wait : -ENOBUFS;
+  }
+  io_uring_sqe filled = e;
+  filled.addr = buffer->addr;
+  filled.len = e.len == 0 || e.len > buffer->len ? buffer->len : e.len;
+  filled.ioprio &= static_cast<std::uint16_t>(~IORING_RECV_MULTISHOT);
+  p.done = 0;
+  const int n = e.opcode == IORING_OP_RECV
+                    ? soft::try_recv(filled, p)
+                    : soft::try_recvmsg_into(e, soft::pointer<char>(buffer->addr), buffer->len);
+  if (n > 0) {
+    p.flags = IORING_CQE_F_BUFFER | (static_cast<std::uint32_t>(buffer->bid)
+                                     << IORING_CQE_BUFFER_SHIFT);
+    from->take();
+  }
+  return n;
+}
 
 }  // namespace rondo::detail

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -139,6 +140,17 @@ inline int run_connect(const sqe& e) noexcept {
 }
 inline int run_waitid(const sqe& e) noexcept {
   return wait_for_child(e, static_cast<int>(e.file_index));
+}
+
+/// By the older call, which knows words of 32 bits. The value is the first thing that it looks at.
+inline int run_futex_wait(const sqe& e) noexcept {
+  const auto flags = static_cast<unsigned>(e.fd);
+  constexpr unsigned known = opcode::futex_of_32_bits | opcode::futex_private;
+  if ((flags & ~known) != 0 || (flags & opcode::futex_of_32_bits) == 0) return -EINVAL;
+  const unsigned call = FUTEX_WAIT_BITSET | (flags & opcode::futex_private);
+  return answer(::syscall(SYS_futex, pointer<void>(e.addr), call,
+                          static_cast<std::uint32_t>(e.off), nullptr, nullptr,
+                          static_cast<std::uint32_t>(e.addr3)));
 }
 
 // What does not block, and is done at once.

@@ -171,6 +171,16 @@ inline int try_send(const io_uring_sqe& e, soft_progress& p) noexcept {
   });
 }
 
+/// The soft ring copies; sockets that do not know zero-copy refuse it all the same.
+[[nodiscard]] inline bool knows_zero_copy(int fd) noexcept {
+  int family = 0;
+  socklen_t length = sizeof family;
+  return ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) != 0 || family != AF_UNIX;
+}
+inline int try_send_zc(const io_uring_sqe& e, soft_progress& p) noexcept {
+  return knows_zero_copy(e.fd) ? try_send(e, p) : -EOPNOTSUPP;
+}
+
 [[nodiscard]] inline std::size_t size_of(const msghdr& m) noexcept {
   std::size_t size = 0;
   for (std::size_t i = 0; i < m.msg_iovlen; ++i) size += m.msg_iov[i].iov_len;

@@ -12,7 +12,7 @@
 //   at once    a call that cannot block
 //
 // NOP, POLL_ADD, POLL_REMOVE, ASYNC_CANCEL and the first part of CLOSE concern the ring itself: see
-// loop/soft_ring.hpp.
+// loop/soft_ring.hpp, loop/soft_cancellation.hpp and loop/soft_closing.hpp.
 
 #include <array>
 #include <cstddef>
@@ -54,7 +54,7 @@ constexpr std::array<verb, 64> make_table() noexcept {
   t[IORING_OP_RECVMSG] = {side::reading, &try_recvmsg};
   t[IORING_OP_SEND] = {side::writing, &try_send};
   t[IORING_OP_SENDMSG] = {side::writing, &try_sendmsg};
-  t[IORING_OP_SEND_ZC] = {side::writing, &try_send};
+  t[IORING_OP_SEND_ZC] = {side::writing, &try_send_zc};
   t[IORING_OP_SENDMSG_ZC] = {side::writing, &try_sendmsg};
   t[IORING_OP_ACCEPT] = {side::reading, &try_accept, &plain<run_accept>};
   t[IORING_OP_CONNECT] = {side::writing, &try_connect, &plain<run_connect>};
@@ -75,25 +75,39 @@ constexpr std::array<verb, 64> make_table() noexcept {
   t[IORING_OP_SPLICE].blocking = &plain<run_splice>;
   t[IORING_OP_TEE].blocking = &plain<run_tee>;
 
-  const auto by_path = [&t](std::size_t code, auto* call) {
+  const auto without_fd = [&t](std::size_t code, auto* call) {
     t[code].blocking = call;
     t[code].uses_fd = false;
   };
-  by_path(IORING_OP_OPENAT, &plain<run_openat>);
-  by_path(IORING_OP_OPENAT2, &plain<run_openat2>);
-  by_path(IORING_OP_STATX, &plain<run_statx>);
-  by_path(IORING_OP_RENAMEAT, &plain<run_renameat>);
-  by_path(IORING_OP_UNLINKAT, &plain<run_unlinkat>);
-  by_path(IORING_OP_MKDIRAT, &plain<run_mkdirat>);
-  by_path(IORING_OP_SYMLINKAT, &plain<run_symlinkat>);
-  by_path(IORING_OP_LINKAT, &plain<run_linkat>);
-  by_path(IORING_OP_GETXATTR, &plain<run_getxattr>);
-  by_path(IORING_OP_SETXATTR, &plain<run_setxattr>);
-  by_path(IORING_OP_MADVISE, &plain<run_madvise>);
-  by_path(IORING_OP_CLOSE, &plain<run_close>);
+  without_fd(IORING_OP_OPENAT, &plain<run_openat>);
+  without_fd(IORING_OP_OPENAT2, &plain<run_openat2>);
+  without_fd(IORING_OP_STATX, &plain<run_statx>);
+  without_fd(IORING_OP_RENAMEAT, &plain<run_renameat>);
+  without_fd(IORING_OP_UNLINKAT, &plain<run_unlinkat>);
+  without_fd(IORING_OP_MKDIRAT, &plain<run_mkdirat>);
+  without_fd(IORING_OP_SYMLINKAT, &plain<run_symlinkat>);
+  without_fd(IORING_OP_LINKAT, &plain<run_linkat>);
+  without_fd(IORING_OP_GETXATTR, &plain<run_getxattr>);
+  without_fd(IORING_OP_SETXATTR, &plain<run_setxattr>);
+  without_fd(IORING_OP_MADVISE, &plain<run_madvise>);
+  without_fd(opcode::futex_wait, &plain<run_futex_wait>);
+  without_fd(IORING_OP_CLOSE, &plain<run_close>);
   return t;
 }
 inline constexpr std::array<verb, 64> table = make_table();
+
+/// Whether the answer is a descriptor.
+[[nodiscard]] inline bool makes_descriptor(const io_uring_sqe& e) noexcept {
+  return e.opcode == IORING_OP_OPENAT || e.opcode == IORING_OP_OPENAT2 ||
+         e.opcode == IORING_OP_ACCEPT || e.opcode == IORING_OP_SOCKET;
+}
+/// Whether one entry has many answers.
+[[nodiscard]] inline bool repeats(const io_uring_sqe& e) noexcept {
+  return (e.opcode == IORING_OP_ACCEPT && (e.ioprio & IORING_ACCEPT_MULTISHOT) != 0) ||
+         ((e.opcode == IORING_OP_RECV || e.opcode == IORING_OP_RECVMSG) &&
+          (e.ioprio & IORING_RECV_MULTISHOT) != 0) ||
+         (e.opcode == IORING_OP_POLL_ADD && (e.len & IORING_POLL_ADD_MULTI) != 0);
+}
 
 /// What programs bring for opcodes of their own. Registered before loops run, then only read.
 inline constinit std::array<int (*)(const io_uring_sqe&), 256> emulations{};

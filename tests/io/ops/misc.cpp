@@ -68,3 +68,20 @@ LOOP_TEST("poll that is canceled leaves the descriptor as it was") {
   const short events = co_await rondo::readable(pipe.out());
   CHECK(events == POLLIN);
 }
+
+LOOP_TEST("madvise tells the kernel about memory, and knows its advice") {
+  constexpr std::uint32_t size = 8192;
+  void* const memory =
+      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(memory != MAP_FAILED);
+  static_cast<char*>(memory)[0] = 'x';
+  co_await io::madvise(memory, size, MADV_DONTNEED);
+  CHECK(static_cast<char*>(memory)[0] == 0);
+  const std::string words = co_await words_of(io::madvise(memory, size, 12345));
+  CHECK(words == "madvise: " + std::system_category().message(EINVAL));
+  for (int turns = 0; turns < 4; ++turns) {
+    const bool fine = co_await canceled_soon(io::madvise(memory, size, MADV_NORMAL), turns);
+    CHECK(fine);
+  }
+  ::munmap(memory, size);
+}

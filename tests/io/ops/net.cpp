@@ -11,6 +11,7 @@
 
 #include "io/operations.hpp"
 #include "support/descriptors.hpp"
+#include "support/ring_here.hpp"
 
 using namespace rondo::test;
 using rondo::task;
@@ -260,24 +261,71 @@ TEST_CASE("send and sendmsg raise no SIGPIPE, even where the loop does not ignor
   CHECK(exited_with(status, 7));
 }
 
-// shutdown
+// shutdown, bind, listen
 
 LOOP_TEST("shutdown ends what the peer reads") {
   const sockets pair;
-  io::shutdown(pair.a.native_handle(), SHUT_WR);
+  co_await io::shutdown(pair.a.native_handle(), SHUT_WR);
   char byte;
   const std::size_t end =
       co_await io::recv(pair.b.native_handle(), rondo::mutable_buffer(&byte, 1));
   CHECK(end == 0);
 }
 
-TEST_CASE("shutdown of what is no socket is an error that names the call") {
+LOOP_TEST("shutdown is done without the kernel's ring, and only when it is awaited") {
+  const sockets pair;
+  auto& loop = rondo::event_loop::current();
+  auto shutting = io::shutdown(pair.a.native_handle(), SHUT_WR);
+  char byte;
+  CHECK(::recv(pair.b.native_handle(), &byte, 1, MSG_DONTWAIT) == -1);
+  const auto calls = loop.stats().system_calls;
+  co_await std::move(shutting);
+  CHECK(loop.stats().system_calls == calls);
+  CHECK(::recv(pair.b.native_handle(), &byte, 1, MSG_DONTWAIT) == 0);
+}
+
+LOOP_TEST("shutdown of what is no socket is an error that names the call") {
   const pipe_ends pipe;
-  try {
-    io::shutdown(pipe.in(), SHUT_WR);
-    FAIL("a pipe was shut down");
-  } catch (const std::system_error& e) {
-    CHECK(e.code() == std::errc::not_a_socket);
-    CHECK_THAT(e.what(), Catch::Matchers::ContainsSubstring("shutdown: "));
+  const std::string words = co_await words_of(io::shutdown(pipe.in(), SHUT_WR));
+  CHECK(words == "shutdown: " + std::system_category().message(ENOTSOCK));
+}
+
+namespace {
+
+/// Whether the kernel has the operations or not (Linux 6.11).
+task<> bind_and_listen(bool lacking) {
+  if (lacking) {
+    ring_here().pretend_to_lack(rondo::detail::opcode::bind);
+    ring_here().pretend_to_lack(rondo::detail::opcode::listen);
   }
+  const rondo::descriptor listener = co_await io::socket(AF_INET, SOCK_STREAM);
+  const auto bind_it = [&listener] {
+    const rondo::endpoint gone = rondo::endpoint::loopback(0);
+    return io::bind(listener.native_handle(), gone.native(), gone.native_size());
+  };
+  co_await bind_it();
+  co_await io::listen(listener.native_handle());
+  sockaddr_storage name{};
+  socklen_t length = sizeof name;
+  REQUIRE(::getsockname(listener.native_handle(), reinterpret_cast<sockaddr*>(&name), &length) ==
+          0);
+  const rondo::descriptor client = co_await io::socket(AF_INET, SOCK_STREAM);
+  co_await io::connect(client.native_handle(), reinterpret_cast<const sockaddr*>(&name), length);
+  const rondo::descriptor server = co_await io::accept(listener.native_handle());
+  CHECK(server);
+
+  const rondo::descriptor other = co_await io::socket(AF_INET, SOCK_STREAM);
+  const std::string taken = co_await words_of(
+      io::bind(other.native_handle(), reinterpret_cast<const sockaddr*>(&name), length));
+  CHECK(taken == "bind: " + std::system_category().message(EADDRINUSE));
+  const pipe_ends pipe;
+  const std::error_code no_socket = co_await code_of(io::listen(pipe.in()));
+  CHECK(no_socket == std::errc::not_a_socket);
+}
+
+}  // namespace
+
+LOOP_TEST("bind and listen make a listener") { co_await bind_and_listen(false); }
+LOOP_TEST("bind and listen make a listener where the kernel has no operation for it") {
+  co_await bind_and_listen(true);
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// Operations that belong to no kind of descriptor: nop, and waiting for readiness.
+// Operations that belong to no kind of descriptor: nop, waiting for readiness, and advice about
+// memory.
 
+#include <cstdint>
 #include <poll.h>
+#include <sys/mman.h>
 
 #include <rondo/io/operation.hpp>
 
@@ -23,6 +26,15 @@ struct poll_op {
   void prepare(io_uring_sqe& e) noexcept { io_uring_prep_poll_add(&e, fd, events); }
 };
 
+struct madvise_op {
+  using value_type = void;
+  static constexpr const char* name = "madvise";
+  void* memory;
+  std::uint32_t size;
+  int advice;
+  void prepare(io_uring_sqe& e) noexcept { io_uring_prep_madvise(&e, memory, size, advice); }
+};
+
 }  // namespace rondo::detail
 
 namespace rondo::io {
@@ -34,6 +46,12 @@ inline auto nop() { return operation(detail::nop_op()); }
 /// an error or hang-up. Gives what is true. The descriptor is left alone.
 inline auto poll(int fd, short events) {
   return operation(detail::poll_op{fd, static_cast<unsigned short>(events)});
+}
+
+/// madvise(2): tells the kernel how memory will be used, as MADV_WILLNEED for a mapped file that
+/// is to be read ahead. Keep alive: the mapping.
+inline auto madvise(void* memory, std::uint32_t size, int advice) {
+  return operation(detail::madvise_op{memory, size, advice});
 }
 
 }  // namespace rondo::io

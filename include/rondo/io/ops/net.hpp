@@ -4,15 +4,25 @@
 // Operations on sockets: what is asked, one struct each. How they are awaited, canceled and
 // answered is in io/operation.hpp.
 
+#include <cerrno>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <sys/socket.h>
 
 #include <rondo/io/buffer.hpp>
 #include <rondo/io/descriptor.hpp>
 #include <rondo/io/operation.hpp>
-#include <rondo/io/ops/file.hpp>
+#include <rondo/io/ops/close.hpp>
+#include <rondo/io/ops/read_write.hpp>
+#include <rondo/loop/opcodes.hpp>
 
 namespace rondo::detail {
+
+/// A longer one is left to the kernel, which refuses it.
+inline void copy_address(sockaddr_storage& to, const sockaddr* from, socklen_t length) noexcept {
+  std::memcpy(&to, from, length < sizeof to ? length : sizeof to);
+}
 
 struct socket_op {
   using value_type = descriptor;
@@ -22,6 +32,29 @@ struct socket_op {
   int protocol;
   void prepare(io_uring_sqe& e) noexcept {
     io_uring_prep_socket(&e, domain, type | SOCK_CLOEXEC, protocol, 0);
+  }
+};
+
+struct bind_op {
+  using value_type = void;
+  static constexpr const char* name = "bind";
+  static constexpr std::uint8_t newer_opcode = opcode::bind;
+  int fd;
+  sockaddr_storage address;
+  socklen_t length;
+  void prepare(io_uring_sqe& e) noexcept {
+    io_uring_prep_rw(newer_opcode, &e, fd, &address, 0, length);
+  }
+};
+
+struct listen_op {
+  using value_type = void;
+  static constexpr const char* name = "listen";
+  static constexpr std::uint8_t newer_opcode = opcode::listen;
+  int fd;
+  int backlog;
+  void prepare(io_uring_sqe& e) noexcept {
+    io_uring_prep_rw(newer_opcode, &e, fd, nullptr, static_cast<unsigned>(backlog), 0);
   }
 };
 
@@ -45,6 +78,14 @@ struct accept_op {
   void prepare(io_uring_sqe& e) noexcept {
     io_uring_prep_accept(&e, fd, nullptr, nullptr, SOCK_CLOEXEC);
   }
+};
+
+struct shutdown_op {
+  using value_type = void;
+  static constexpr const char* name = "shutdown";
+  int fd;
+  int how;
+  [[nodiscard]] int call() const noexcept { return ::shutdown(fd, how) == 0 ? 0 : -errno; }
 };
 
 struct recv_op {
@@ -134,10 +175,24 @@ inline auto socket(int domain, int type, int protocol = 0) {
   return operation(detail::socket_op{domain, type, protocol});
 }
 
+/// Gives a socket its address, which is copied. An operation of the kernel since Linux 6.11;
+/// before, the library makes the call.
+inline auto bind(int fd, const sockaddr* address, socklen_t length) {
+  detail::bind_op op{fd, {}, length};
+  detail::copy_address(op.address, address, length);
+  return operation(op);
+}
+
+/// Lets a socket take connections; `backlog` is how many may wait to be accepted. An operation of
+/// the kernel since Linux 6.11; before, the library makes the call.
+inline auto listen(int fd, int backlog = SOMAXCONN) {
+  return operation(detail::listen_op{fd, backlog});
+}
+
 /// Connects a socket; the address is copied.
 inline auto connect(int fd, const sockaddr* address, socklen_t length) {
   detail::connect_op op{fd, {}, length};
-  std::memcpy(&op.address, address, length < sizeof op.address ? length : sizeof op.address);
+  detail::copy_address(op.address, address, length);
   return operation(op);
 }
 
@@ -168,12 +223,9 @@ inline auto sendmsg(int fd, const msghdr* message, unsigned flags = 0) {
   return operation(detail::sendmsg_op{fd, message, flags});
 }
 
-/// shutdown(2), as a plain call: it does not block, and the ring would wake a kernel thread for it.
-/// Throws: std::system_error.
-inline void shutdown(int fd, int how) {
-  if (::shutdown(fd, how) != 0) {
-    throw std::system_error(errno, std::system_category(), "shutdown");
-  }
-}
+/// Ends sending (SHUT_WR), receiving (SHUT_RD) or both (SHUT_RDWR): see shutdown(2). The call is
+/// made as soon as it is awaited, because it does not block and the ring would wake a kernel thread
+/// for it.
+inline auto shutdown(int fd, int how) { return operation(detail::shutdown_op{fd, how}); }
 
 }  // namespace rondo::io
