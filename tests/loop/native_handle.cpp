@@ -107,7 +107,7 @@ class gate {
    public:
     explicit state(gate& g) noexcept : gate_(g) {}
     bool start(rondo::detail::scope& line, rondo::detail::continuation told) noexcept {
-      return refused(line, told) || wait_in(gate_.waiting_);
+      return line.canceled() ? refuse(line, told) : wait_in(gate_.waiting_, line, told);
     }
 
    private:
