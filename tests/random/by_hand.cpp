@@ -146,7 +146,9 @@ class play : detail::listener {
         performer_(*this),
         director_(t, *this),
         line_(steps.loop),
-        root_(performer_.run(t.root)) {}
+        root_(performer_.run(t.root)) {
+    begin_.waiter = detail::continuation(static_cast<listener&>(*this));
+  }
 
   story run() {
     loop_.align();
@@ -211,7 +213,7 @@ class play : detail::listener {
   director<play> director_;
   detail::scope line_;
   detail::task_state<int> root_;
-  detail::ready_node begin_{nullptr, static_cast<listener&>(*this)};
+  detail::ready_node begin_;
   bool begun_already_ = false;
   bool done_ = false;
 };

@@ -137,7 +137,9 @@ class file {
   }
   /// What the file system knows about it: size, kind, permissions, times.
   auto status() & { return detail::status_of(native_handle(), "", AT_EMPTY_PATH); }
-  /// Closes, and reports an error that the disk had kept for the end. Not canceled, not refused.
+  /// Cancels what is in flight on the file (it ends with errc::closed), closes, and reports an error
+  /// that the disk had kept for the end. Does nothing when it was closed before. Not canceled, not
+  /// refused.
   auto close() & { return detail::close_owner(fd_); }
 
   [[nodiscard]] int native_handle() const noexcept { return fd_.native_handle(); }
