@@ -156,6 +156,17 @@ POSTGRES_TEST("close stops a pipeline and waits for it") {
   co_await p.close();
 }
 
+POSTGRES_TEST("a request to stop that comes before the server has begun is made again") {
+  auto c = co_await postgres::connect(server.conninfo());
+  for (int i = 0; i < 50; ++i) {
+    auto p = co_await c.pipeline();
+    p.query("select pg_sleep(1000)");
+    p.sync();
+    co_await p.close();
+    REQUIRE(c.is_idle());  // not given up
+  }
+}
+
 POSTGRES_TEST(
     "a server that dies in the middle of a pipeline: every answer that is missing says so") {
   const auto before = co_await descriptors_at_rest();

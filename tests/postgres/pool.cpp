@@ -160,8 +160,8 @@ POSTGRES_TEST("a connection that does not answer the question is replaced") {
     const postgres_server::freeze frozen(s);
     co_await rondo::sleep_for(2500ms);
   };
-  const auto both = co_await rondo::when_all(process_of(db), thaw(server));
-  CHECK(std::get<0>(both) != before);
+  const auto both = co_await rondo::when_all(thaw(server), process_of(db));
+  CHECK(std::get<1>(both) != before);
 }
 
 POSTGRES_TEST("every moment of a cancellation leaves the pool complete") {

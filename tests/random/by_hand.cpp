@@ -123,12 +123,8 @@ class stepped_loop {
   }
   /// The count that makes one operation in 128 wait a turn begins anew.
   void align() {
-    struct nobody : detail::listener, detail::ready_node {
-      nobody() : listener{[](listener&) noexcept {}} { waiter = static_cast<listener&>(*this); }
-    } node;
-    while (!loop.ready_at_once(node)) {
+    while (!loop.ready_at_once(detail::continuation())) {
     }
-    run_until_idle();
   }
 
   std::vector<std::string> reports;

@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <exception>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -21,6 +22,7 @@
 
 #include <rondo/compose/cancellation.hpp>
 #include <rondo/compose/shield.hpp>
+#include <rondo/compose/when_any.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/postgres/cancel_request.hpp>
 #include <rondo/postgres/error.hpp>
@@ -28,6 +30,7 @@
 #include <rondo/postgres/rows.hpp>
 #include <rondo/postgres/statement.hpp>
 #include <rondo/postgres/wire.hpp>
+#include <rondo/time/sleep.hpp>
 #include <rondo/time/timeout.hpp>
 
 namespace rondo::postgres::detail {
@@ -112,6 +115,8 @@ class session : public wire {
     tell_change();
   }
   [[nodiscard]] task<result_handle> drain();
+  [[nodiscard]] task<> insist();
+  [[nodiscard]] task<result_handle> stop_and_drain();
   [[nodiscard]] task<> drain_copy_out();
 
   bool in_turn_ = false;
@@ -183,15 +188,34 @@ inline task<result_handle> session::drain() {
         break;
     }
   }
-  if (cancel_request_) co_await cancel_request_->wait();
-  cancel_request_.reset();
-  if (PQpipelineStatus(native()) != PQ_PIPELINE_OFF) PQexitPipelineMode(native());
-  left_ = false;
   co_return last;
 }
 
+/// A request that arrives before the server has begun to execute anything is without effect, and
+/// nobody tells. So it is repeated for as long as there is something to read.
+inline task<> session::insist() {
+  for (auto pause = std::chrono::milliseconds(50);; pause *= 2) {
+    if (cancel_request_) co_await cancel_request_->wait();
+    cancel_request_.reset();
+    co_await sleep_for(pause);
+    try {
+      cancel_request_ = request_cancel(native());
+    } catch (const std::exception&) {  // no memory, or no thread: once more, later
+    }
+  }
+}
+
+inline task<result_handle> session::stop_and_drain() {
+  auto first = co_await when_any(drain(), insist());
+  if (cancel_request_) co_await cancel_request_->wait();  // it would stop what is executed next
+  cancel_request_.reset();
+  if (PQpipelineStatus(native()) != PQ_PIPELINE_OFF) PQexitPipelineMode(native());
+  left_ = false;
+  co_return std::move(std::get<0>(first));
+}
+
 inline task<result_handle> session::recover() {
-  auto last = co_await try_for(cancel_timeout, drain());
+  auto last = co_await try_for(cancel_timeout, stop_and_drain());
   if (last) co_return std::move(*last);
   break_off();
   co_return result_handle();
