@@ -100,6 +100,7 @@ class wire {
   void lose() noexcept { lost_ = true; }
 
  private:
+  bool collect_notifications();
   static void noticed(void* self, const PGresult* notice) noexcept;
   void ends_polling() noexcept {
     if (--polls_ != 0 || !broken_off_) return;
@@ -159,15 +160,22 @@ inline void wire::consume() {
   for (int i = 0; i < rounds && !lost_; ++i) {
     if (PQconsumeInput(native()) == 0) lost_ = true;
   }
+  if (collect_notifications() || lost_) tell_change();
+}
+
+/// libpq looks at what it has read only as far as the next result that nobody has taken. So what
+/// comes behind one is found when that has been taken, and not when it arrives.
+inline bool wire::collect_notifications() {
   bool any = false;
-  while (const libpq_handle<PGnotify> n{PQnotifies(native())}) {
+  while (const libpq_handle<PGnotify> n{native() != nullptr ? PQnotifies(native()) : nullptr}) {
     notifications_.push_back({n->relname, n->extra, n->be_pid});
     any = true;
   }
-  if (any || lost_) tell_change();
+  return any;
 }
 
 inline std::optional<notification> wire::take_notification() {
+  collect_notifications();
   if (notifications_.empty()) return std::nullopt;
   std::optional<notification> first(std::move(notifications_.front()));
   notifications_.pop_front();
