@@ -187,8 +187,9 @@ class mailbox_core : public std::enable_shared_from_this<mailbox_core<T>>, liste
   }
   /// On the loop. Telling a receiver may cancel others, so each is looked for afresh.
   void serve() noexcept {
+    std::shared_ptr<mailbox_core> alive;  // longer than the lock
     std::unique_lock lock(mutex_);
-    const auto alive = std::exchange(called_, nullptr);
+    alive.swap(called_);
     for (;;) {
       listening_ = !receivers_.empty();
       if (!listening_) return;
