@@ -2,9 +2,12 @@
 
 #include <rondo/threads/mailbox.hpp>
 
+#include <unistd.h>
+
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -33,6 +36,43 @@ template <typename T>
 task<std::optional<T>> receive_one(mailbox<T>& from) {
   co_return co_await from.receive();
 }
+/// A thread that pushes one value, and whether it blocks.
+class pusher {
+ public:
+  pusher(mailbox<int>& box, int value)
+      : thread_([this, &box, value] {
+          id_ = ::gettid();
+          try {
+            box.push(value);
+            sent_ = true;
+          } catch (const channel_closed& e) {
+            refused_ = e.what();
+          }
+          ended_ = true;
+        }) {}
+  [[nodiscard]] bool blocks() const {
+    if (id_ == 0 || ended_) return false;
+    std::ifstream stat("/proc/self/task/" + std::to_string(id_) + "/stat");
+    std::string number;
+    std::string name;
+    std::string state;
+    stat >> number >> name >> state;
+    return state == "S";
+  }
+  [[nodiscard]] bool sent() const { return sent_; }
+  std::string refused() {
+    thread_.join();
+    return refused_;
+  }
+
+ private:
+  std::atomic<pid_t> id_{0};
+  std::atomic<bool> sent_{false};
+  std::atomic<bool> ended_{false};
+  std::string refused_;
+  std::jthread thread_;
+};
+
 rondo::event_loop& this_loop() { return rondo::event_loop::current(); }
 
 }  // namespace
@@ -100,15 +140,11 @@ LOOP_TEST("those who wait for room get it in the order in which they came, tasks
   CHECK(box.try_send(0));
   auto first = rondo::spawn(send_one(box, 1));
   co_await rondo::yield();
-  std::atomic<bool> sent{false};
-  std::jthread second([&] {
-    box.push(2);
-    sent = true;
-  });
-  std::this_thread::sleep_for(20ms);  // until it blocks; it is third at worst, and the test weaker
+  const pusher second(box, 2);
+  co_await until([&] { return second.blocks(); });
   auto third = rondo::spawn(send_one(box, 3));
   co_await rondo::yield();
-  CHECK_FALSE(sent);
+  CHECK_FALSE(second.sent());
   std::vector<int> all;
   for (int i = 0; i < 4; ++i) all.push_back((co_await box.receive()).value());
   CHECK(all == std::vector<int>{0, 1, 2, 3});
@@ -234,25 +270,16 @@ LOOP_TEST("close ends those who wait on either side, and what was accepted is re
   CHECK(full.try_send(1));
   auto sending = rondo::spawn(code_of(send_one(full, 2)));
   auto receiving = rondo::spawn(receive_one(empty));
-  std::string blocked;
-  std::jthread pusher([&] {
-    try {
-      full.push(3);
-    } catch (const channel_closed& e) {
-      blocked = e.what();
-    }
-  });
-  co_await rondo::yield();
-  std::this_thread::sleep_for(5ms);
+  pusher blocked(full, 3);
+  co_await until([&] { return blocked.blocks(); });
   full.close();
   empty.close();
-  pusher.join();
   const std::error_code code = co_await sending;
   const auto end = co_await receiving;
   const auto accepted = co_await full.receive();
   const auto no_more = co_await full.receive();
   CHECK(code == rondo::errc::closed);
-  CHECK_FALSE(blocked.empty());
+  CHECK_FALSE(blocked.refused().empty());
   CHECK_FALSE(end.has_value());
   CHECK(*accepted == 1);
   CHECK_FALSE(no_more.has_value());

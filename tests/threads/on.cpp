@@ -204,7 +204,7 @@ LOOP_TEST("a call waits for a loop that does not run yet") {
   auto call = rondo::spawn([](rondo::event_loop& l) -> task<std::thread::id> {
     co_return co_await on(l, where());
   }, std::ref(later));
-  co_await rondo::sleep_for(2ms);
+  co_await yields(10);
   const bool early = call.done();
   runner = std::jthread([&] { later.run(rondo::sleep_for(50ms)); });
   const std::thread::id there = co_await call;
