@@ -257,7 +257,7 @@ POSTGRES_TEST(
   auto c = co_await postgres::connect(server.conninfo());
   c.cancel_timeout(100ms);
   auto sleeping = rondo::spawn(c.query("select pg_sleep(1000)"));
-  co_await rondo::sleep_for(20ms);
+  co_await until_busy(server, c.process_id());
   const postgres_server::freeze frozen(server);
   const stopwatch since;
   sleeping.cancel();
@@ -287,7 +287,7 @@ POSTGRES_TEST("a server that dies in the middle of a query: connection_lost, fro
   {
     auto c = co_await postgres::connect(server.conninfo());
     auto sleeping = rondo::spawn(c.query("select pg_sleep(1000)"));
-    co_await rondo::sleep_for(20ms);
+    co_await until_busy(server, c.process_id());
     const postgres_server::crash gone(server);
     const auto e = co_await error_of(std::move(sleeping));
     CHECK(e.kind() == postgres::error_kind::connection_lost);
@@ -303,7 +303,7 @@ POSTGRES_TEST("a server that dies in the middle of a query: connection_lost, fro
 POSTGRES_TEST("a server that stops in order says so") {
   auto c = co_await postgres::connect(server.conninfo());
   auto sleeping = rondo::spawn(c.query("select pg_sleep(1000)"));
-  co_await rondo::sleep_for(20ms);
+  co_await until_busy(server, c.process_id());
   server.tell("stop");
   const auto e = co_await error_of(std::move(sleeping));
   server.tell("start");
@@ -339,7 +339,7 @@ POSTGRES_TEST(
   const auto before = co_await descriptors_at_rest();
   auto c = co_await postgres::connect(server.conninfo());
   auto sleeping = rondo::spawn(c.query("select pg_sleep(1000)"));
-  co_await rondo::sleep_for(20ms);
+  co_await until_busy(server, c.process_id());
   co_await c.close();
   const auto e = co_await error_of(std::move(sleeping));
   CHECK(e.kind() == postgres::error_kind::connection_lost);
@@ -391,10 +391,10 @@ TEST_CASE("a loop that ends cancels the query of a spawned task, and the connect
   if (!postgres_server::is_installed()) SKIP("needs PostgreSQL's server");
   auto& server = postgres_server::get();
   auto c = rondo::run(postgres::connect(server.conninfo()));
-  rondo::run([](postgres::connection& on) -> task<> {
+  rondo::run([](postgres::connection& on, postgres_server& its) -> task<> {
     rondo::spawn(on.query("select pg_sleep(1000)"));
-    co_await rondo::sleep_for(20ms);
-  }(c));
+    co_await until_busy(its, on.process_id());
+  }(c, server));
   const auto rows = rondo::run(c.query("select 1"));
   CHECK(rows.size() == 1);
 }

@@ -168,6 +168,13 @@ inline task<> until_activity(postgres::connection& by, int process_id, std::stri
   }
 }
 
+/// Until the server executes something for that process; seen from a connection that is gone then.
+inline task<> until_busy(postgres_server& server, int process_id) {
+  auto watcher = co_await postgres::connect(server.conninfo());
+  co_await until_activity(watcher, process_id, "active");
+  co_await watcher.close();
+}
+
 /// How many descriptors are open, when the threads that ask the server to stop have ended: each has
 /// a socket of its own for a moment.
 inline task<std::size_t> descriptors_at_rest() {
