@@ -147,8 +147,10 @@ task<tls_stream<Stream>> tls_stream<Stream>::agree(tls_stream made) {
   } catch (...) {
     failure = std::current_exception();
   }
-  if (failure) co_await try_for(std::chrono::seconds(1), made.flush());  // tells the peer why
-  if (failure) std::rethrow_exception(failure);
+  if (failure) {  // the peer is told why, if it listens
+    co_await as_result(try_for(std::chrono::seconds(1), made.flush()));
+    std::rethrow_exception(failure);
+  }
   co_await made.flush();
   made.heard_ = false;
   co_return std::move(made);
