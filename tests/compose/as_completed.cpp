@@ -168,6 +168,35 @@ TEST_CASE("a canceled next loses nothing, and the stream goes on") {
   CHECK(root.take() == 3);
 }
 
+TEST_CASE("close ends a next that another task awaits, and neither waits for the other") {
+  manual_loop loop;
+  gate never[2];
+  gate slow[2];
+  std::string log;
+  const auto body = [&]() -> task<> {
+    std::vector<task<int>> all;
+    for (int i = 0; i < 2; ++i) all.push_back(ends_slowly(never[i], slow[i], log));
+    auto stream = as_completed(std::move(all));
+    const auto waits = [](auto& from) -> task<> {
+      const auto end = co_await from.next();
+      CHECK((!end || *end->result == 1));
+    };
+    const auto closes = [](auto& from) -> task<> { co_await from.close(); };
+    co_await when_all(waits(stream), closes(stream));
+    const auto none = co_await stream.next();
+    CHECK_FALSE(none.has_value());
+  };
+  auto work = body();
+  manual_loop::root root(loop, std::move(work));
+  root.start();
+  loop.run_until_idle();
+  CHECK_FALSE(root.done());
+  for (gate& each : slow) each.open();
+  loop.run_until_idle();
+  REQUIRE(root.done());
+  root.take();
+}
+
 TEST_CASE("close cancels those that run and waits for them, in a canceled task as well") {
   manual_loop loop;
   gate never;

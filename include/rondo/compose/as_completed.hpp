@@ -124,13 +124,11 @@ void for_each_completed(R&&, auto...) {
 namespace detail {
 
 template <typename R>
-class next_completed : leaf, ready_node, completion_block<R>::waiting {
+class next_completed : leaf, ready_node, listener {
  public:
-  using waiting = typename completion_block<R>::waiting;
-
   explicit next_completed(
       typename completion_stream<R>::template step<next_completed<R>>&& s) noexcept
-      : leaf{&next_completed::cancel_it}, waiting{&next_completed::something}, block_(*s.block_) {}
+      : leaf{&next_completed::cancel_it}, listener{&next_completed::something}, block_(*s.block_) {}
 
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
     line_ = &line;
@@ -155,7 +153,7 @@ class next_completed : leaf, ready_node, completion_block<R>::waiting {
   }
 
  private:
-  static void something(waiting& self) noexcept {
+  static void something(listener& self) noexcept {
     auto& n = static_cast<next_completed&>(self);
     n.line_->leave();
     n.line_->loop().complete(n);
@@ -175,30 +173,25 @@ class next_completed : leaf, ready_node, completion_block<R>::waiting {
 
 /// Releases something, so a cancellation does not reach it.
 template <typename R>
-class close_completed : leaf, ready_node, completion_block<R>::waiting {
+class close_completed : leaf, ready_node, listener {
  public:
-  using waiting = typename completion_block<R>::waiting;
-
   explicit close_completed(
       typename completion_stream<R>::template step<close_completed<R>>&& s) noexcept
-      : leaf{[](leaf&) noexcept {}}, waiting{&close_completed::one_ended}, block_(*s.block_) {}
+      : leaf{[](leaf&) noexcept {}}, listener{&close_completed::all_ended}, block_(*s.block_) {}
 
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
     line_ = &line;
     waiter = told;
-    block_.cancel();
-    if (!block_.runs()) return false;
+    if (!block_.close(*this)) return false;
     line.enter(*this);
-    block_.wait(*this);
     return true;
   }
   [[nodiscard]] outcome how() const noexcept { return outcome::value; }
   void take() noexcept { block_.discard(); }
 
  private:
-  static void one_ended(waiting& self) noexcept {
+  static void all_ended(listener& self) noexcept {
     auto& c = static_cast<close_completed&>(self);
-    if (c.block_.runs()) return c.block_.wait(c);
     c.line_->leave();
     c.line_->loop().complete(c);
   }

@@ -78,7 +78,6 @@ class completion_block : listener, ready_node, public orphan {
   [[nodiscard]] bool has_something() const noexcept {
     return !ended_.empty() || running_ == 0 || error_;
   }
-  [[nodiscard]] bool runs() const noexcept { return running_ != 0; }
 
   /// Takes the first end, and lets its lane go on.
   std::optional<value_type> take() {
@@ -110,12 +109,21 @@ class completion_block : listener, ready_node, public orphan {
     }
   }
 
-  /// Whoever waits for an end, or for the end of all.
-  struct waiting {
-    void (*notify)(waiting&) noexcept;
-  };
-  void wait(waiting& w) noexcept { waiting_ = &w; }
+  /// `w` is told once something is there.
+  void wait(listener& w) noexcept {
+    RONDO_ASSERT(waiting_ == nullptr, "a second next() on a stream while one is awaited");
+    waiting_ = &w;
+  }
   void stop_waiting() noexcept { waiting_ = nullptr; }
+
+  /// Cancels those that run. True: `w` is told when they have ended. Whoever waits for something is
+  /// told by the first that ends.
+  [[nodiscard]] bool close(listener& w) noexcept {
+    cancel();
+    if (running_ == 0) return false;
+    closing_ = &w;
+    return true;
+  }
 
   /// The stream is gone.
   void drop() noexcept {
@@ -173,10 +181,14 @@ class completion_block : listener, ready_node, public orphan {
     ended_.push_back(l);
     if (dropped_) {
       if (running_ == 0) loop_->push(*this);  // the last one's code is still on the stack
-    } else if (waiting_ != nullptr) {
-      waiting& w = *std::exchange(waiting_, nullptr);
-      w.notify(w);
+      return;
     }
+    if (waiting_ != nullptr) tell(waiting_);
+    if (running_ == 0 && closing_ != nullptr) tell(closing_);
+  }
+  static void tell(listener*& told) noexcept {
+    listener& w = *std::exchange(told, nullptr);
+    w.notify(w);
   }
   static void let_go(listener& self) noexcept {
     auto& block = static_cast<completion_block&>(self);
@@ -192,7 +204,8 @@ class completion_block : listener, ready_node, public orphan {
   intrusive_list<lane> ended_;  // and nobody has taken them
   loop_base* loop_ = nullptr;   // null: nothing was started yet
   context_holder context_;
-  waiting* waiting_ = nullptr;
+  listener* waiting_ = nullptr;  // for something
+  listener* closing_ = nullptr;  // for the end of all
   std::exception_ptr error_;    // of the range
   std::size_t running_ = 0;
   std::size_t pulled_ = 0;
