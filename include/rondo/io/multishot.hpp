@@ -70,10 +70,10 @@ class [[nodiscard("a stream does nothing until next() is awaited")]] multishot {
 // Implementation
 
 template <typename Source>
-class multishot<Source>::next_state : detail::leaf, detail::ready_node, detail::stream_wait {
+class multishot<Source>::next_state : detail::leaf, detail::ready_node, detail::listener {
  public:
   explicit next_state(step<next_state>&& s) noexcept
-      : leaf{&next_state::cancel_it}, stream_wait{&next_state::arrived}, block_(*s.block_) {}
+      : leaf{&next_state::cancel_it}, listener{&next_state::arrived}, block_(*s.block_) {}
 
   [[nodiscard]] bool start(detail::scope& line, detail::continuation told) noexcept {
     line_ = &line;
@@ -107,7 +107,7 @@ class multishot<Source>::next_state : detail::leaf, detail::ready_node, detail::
   }
 
  private:
-  static void arrived(stream_wait& self) noexcept {
+  static void arrived(listener& self) noexcept {
     auto& n = static_cast<next_state&>(self);
     n.error_ = n.block_.take_error();
     n.line_->leave();
@@ -129,10 +129,10 @@ class multishot<Source>::next_state : detail::leaf, detail::ready_node, detail::
 
 /// Gives something back, so a cancellation does not reach it.
 template <typename Source>
-class multishot<Source>::close_state : detail::leaf, detail::ready_node, detail::stream_wait {
+class multishot<Source>::close_state : detail::leaf, detail::ready_node, detail::listener {
  public:
   explicit close_state(step<close_state>&& s) noexcept
-      : leaf{[](leaf&) noexcept {}}, stream_wait{&close_state::ended}, block_(*s.block_) {}
+      : leaf{[](leaf&) noexcept {}}, listener{&close_state::ended}, block_(*s.block_) {}
 
   [[nodiscard]] bool start(detail::scope& line, detail::continuation told) noexcept {
     line_ = &line;
@@ -145,7 +145,7 @@ class multishot<Source>::close_state : detail::leaf, detail::ready_node, detail:
   void take() const noexcept {}
 
  private:
-  static void ended(stream_wait& self) noexcept {
+  static void ended(listener& self) noexcept {
     auto& c = static_cast<close_state&>(self);
     c.line_->leave();
     c.line_->loop().complete(c);

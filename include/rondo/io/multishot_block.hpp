@@ -49,11 +49,6 @@ enum class arrival : unsigned char {
 /// In place of an errno: the descriptor was closed under the stream.
 inline constexpr int stream_closed = 100'001;
 
-/// Who waits for something to arrive, or for the end.
-struct stream_wait {
-  void (*notify)(stream_wait&) noexcept;
-};
-
 /// A stream whose source waits for something else than the kernel.
 struct parked_stream : list_hook {
   explicit parked_stream(void (*on_chance)(parked_stream&) noexcept) noexcept : go_on(on_chance) {}
@@ -90,7 +85,7 @@ class multishot_block final : in_flight, guest, parked_stream, listener, ready_n
     return source_.empty() ? given() : given(source_.take());
   }
 
-  void wait(stream_wait& w, engine& loop) noexcept {
+  void wait(listener& w, engine& loop) noexcept {
     RONDO_ASSERT(waiting_ == nullptr, "a second next() on a stream while one is awaited");
     RONDO_ASSERT(phase_ == phase::resting || loop_ == &loop, "a stream is used on two loops");
     waiting_ = &w;
@@ -105,7 +100,7 @@ class multishot_block final : in_flight, guest, parked_stream, listener, ready_n
   }
 
   /// The stream gives nothing any more. True: `w` will be told when nothing is in flight.
-  [[nodiscard]] bool close(stream_wait& w) noexcept {
+  [[nodiscard]] bool close(listener& w) noexcept {
     ended_ = true;
     disband();
     if (waiting_ != nullptr) {
@@ -162,7 +157,7 @@ class multishot_block final : in_flight, guest, parked_stream, listener, ready_n
   }
 
   void tell() noexcept {
-    stream_wait& w = *std::exchange(waiting_, nullptr);
+    listener& w = *std::exchange(waiting_, nullptr);
     w.notify(w);
   }
 
@@ -205,7 +200,7 @@ class multishot_block final : in_flight, guest, parked_stream, listener, ready_n
   /// Nothing is in flight any more, and nobody wants anything.
   void let_go() noexcept {
     if (closing_ != nullptr) {
-      stream_wait& w = *std::exchange(closing_, nullptr);
+      listener& w = *std::exchange(closing_, nullptr);
       w.notify(w);
     } else if (dropped_) {
       free_if_done();
@@ -251,8 +246,8 @@ class multishot_block final : in_flight, guest, parked_stream, listener, ready_n
   }
 
   engine* loop_ = nullptr;          // that it was used on last
-  stream_wait* waiting_ = nullptr;  // next()
-  stream_wait* closing_ = nullptr;  // close()
+  listener* waiting_ = nullptr;  // next()
+  listener* closing_ = nullptr;  // close()
   int error_ = 0;                   // to be thrown by next()
   phase phase_ = phase::resting;
   bool too_early_ = false;  // asking again at once would be in vain
