@@ -13,9 +13,9 @@ import statistics
 import sys
 
 # The hand-written contender that a row is compared with: the first of these that ran it.
-LIMITS = ("raw", "hand_slots", "hand_pool", "hand")
-OWN_LIMITS = {"rondo_epoll": "epoll"}  # contenders that have another one
-OURS = "rondo"
+LIMITS = ("raw", "hand_slots", "hand_pool", "hand", "libpq")
+OWN_LIMITS = {"rondo_epoll": ("epoll", "preads")}  # those that have another one, if that ran the row
+OURS = ("rondo", "rondo_epoll")
 
 
 def main():
@@ -45,24 +45,25 @@ def main():
             if contender == limit:
                 text += "   1 (the limit)"
             elif limit:
-                own = OWN_LIMITS.get(contender, limit)
+                own = next((name for name in OWN_LIMITS.get(contender, ()) if name in contenders),
+                           limit)
                 ratios = [ns / contenders[own][number][0] for number, (ns, _) in rounds.items()
                           if number in contenders[own]]
                 ratio = statistics.median(ratios)
                 text += f"   {ratio:.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
                 text += f" of {own}" if own != limit else ""
-                if contender == OURS:
+                if contender in OURS:
                     compared += 1
                     if ratio > (options.gate or 1.15):
-                        behind.append(f"{question} {row}: {ratio:.2f}")
+                        behind.append(f"{question} {row}, {contender}: {ratio:.2f}")
             print(text)
 
     if behind:
-        print(f"\nWhere {OURS} is over {options.gate or 1.15} times the limit:")
+        print(f"\nWhere rondo is over {options.gate or 1.15} times the limit:")
         for line in behind:
             print("  " + line)
     if options.gate and not compared:
-        sys.exit(f"report.py: nothing to gate, no row of {OURS} was compared with a limit")
+        sys.exit(f"report.py: nothing to gate, no row of rondo was compared with a limit")
     sys.exit(1 if options.gate and behind else 0)
 
 
