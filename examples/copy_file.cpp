@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// copy_file: copies files, all at the same time, and shows how far it is. Shows copy_file with a
+// Copies files, four at a time, and shows how far those are that it has begun: copy_file with a
 // function for its progress, and a line that is drawn again and again beside it.
 //
 //     ./copy_file big.iso other.iso /mnt/backup
@@ -8,8 +8,8 @@
 //     ...
 //     copied 2 files to /mnt/backup
 //
-// smoke: README.md LICENSE /tmp
-// prints: copied 2 files to /tmp
+// smoke: README.md LICENSE {dir}
+// prints: copied 2 files to /
 
 #include <chrono>
 #include <cstdint>

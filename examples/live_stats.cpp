@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Real-time analytics: events come in over UDP, "name value", and once a second the rate and the mean
-// of each name over the last ten seconds are printed. A plain thread, as a driver or an older library
-// might be, brings events of its own through a mailbox.
+// Real-time analytics: events come in over UDP, "name value", and once a second it is printed how
+// many there were of each name in the last ten seconds, and their mean. A plain thread, as a driver
+// or an older library might be, brings events of its own through a mailbox.
 //
 //     ./live_stats 9000           (then: echo "cpu 42" | nc -u -w0 127.0.0.1 9000; Ctrl-C ends it)
 //     ./live_stats --demo         sends itself events for a moment, and ends
@@ -29,7 +29,9 @@ class statistics {
  public:
   void add(std::string_view name, double value, rondo::time_point when) {
     events_[std::string(name)].push_back({when, value});
+    ++total_;
   }
+  int total() const { return total_; }
   void print(rondo::time_point now) {
     for (auto& [name, window] : events_) {
       while (!window.empty() && window.front().when < now - 10s) window.pop_front();
@@ -47,6 +49,7 @@ class statistics {
     double value;
   };
   std::map<std::string, std::deque<event>> events_;
+  int total_ = 0;
 };
 
 rondo::task<> from_network(rondo::udp_socket& socket, statistics& all) {
@@ -77,7 +80,7 @@ rondo::task<> demo(rondo::endpoint at, rondo::mailbox<double>& box, statistics& 
   });
   auto socket = rondo::udp_socket::bind(rondo::endpoint::loopback(0));
   for (int i = 0; i < 20; ++i) co_await socket.send_to("cpu 42", at);
-  co_await rondo::sleep_for(100ms);
+  while (all.total() < 25) co_await rondo::sleep_for(1ms);
   all.print(rondo::event_loop::current().now());
 }
 

@@ -3,8 +3,12 @@
 // Many statements without a round trip for each: one after the other, in a pipeline, and as a
 // bulk copy.
 //
-//     initdb -D /tmp/db -U postgres && postgres -D /tmp/db -k /tmp &      # a server, if there is
-//     none
+// If there is no server, these start one (as a user who is not root; Debian has the programs in
+// /usr/lib/postgresql/15/bin):
+//
+//     initdb -D /tmp/db -U postgres
+//     pg_ctl -D /tmp/db -o "-k /tmp" -l /tmp/db/log -w start
+//
 //     ./postgres_pipeline "host=/tmp user=postgres dbname=postgres"
 //     10000 inserts one after the other: 412 ms
 //     10000 inserts in a pipeline: 81 ms

@@ -3,8 +3,12 @@
 // A database: statements with arguments, a transaction that is undone when its task fails, a limit
 // that stops a statement on the server, and many tasks that share a few connections.
 //
-//     initdb -D /tmp/db -U postgres && postgres -D /tmp/db -k /tmp &      # a server, if there is
-//     none
+// If there is no server, these start one (as a user who is not root; Debian has the programs in
+// /usr/lib/postgresql/15/bin):
+//
+//     initdb -D /tmp/db -U postgres
+//     pg_ctl -D /tmp/db -o "-k /tmp" -l /tmp/db/log -w start
+//
 //     ./postgres_query "host=/tmp user=postgres dbname=postgres"
 //     ada has 70, bob has 30
 //     after a transfer that failed: ada has 70, bob has 30

@@ -3,7 +3,7 @@
 // Several shell commands at the same time: what they say is shown line by line as it comes, and how
 // they have ended. Ctrl-C kills those that still run.
 //
-//     ./run_commands "echo one" "sleep 0.1; echo two; exit 3" "no-such-program"
+//     ./run_commands "echo one" "sleep 1; echo two; exit 3" "no-such-program"
 //     [1] one
 //     [1] exit code 0
 //     [3] /bin/sh: 1: no-such-program: not found
@@ -11,7 +11,7 @@
 //     [2] two
 //     [2] exit code 3
 //
-// smoke: "echo one" "sleep 0.1; echo two; exit 3"
+// smoke: "echo one" "sleep 1; echo two; exit 3"
 // prints: \[1\] one\n\[1\] exit code 0\n\[2\] two\n\[2\] exit code 3
 
 #include <cstddef>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // An echo server that uses every processor: a loop in a thread for each, which share nothing but the
-// port. The kernel spreads the connections. When it ends, loop 0 asks the others what they did.
+// port. The kernel spreads the connections. With --demo, loop 0 asks the others in the end what they
+// did.
 //
 //     ./thread_per_core 7000            (then: nc 127.0.0.1 7000; Ctrl-C ends it)
 //     ./thread_per_core --demo 100      makes 100 connections of its own, and ends
