@@ -296,6 +296,15 @@ LOOP_TEST("close ends a next that another task awaits") {
   CHECK_FALSE(none.has_value());
 }
 
+LOOP_TEST("several may wait for one close") {
+  const bell b;
+  history seen;
+  rings stream = b.many(seen);
+  co_await try_for(0s, stream.next());
+  co_await when_all(stream.close(), stream.close());
+  co_await stream.close();
+}
+
 LOOP_TEST("whoever closes the descriptor ends the stream, in flight or not") {
   history seen;
   {

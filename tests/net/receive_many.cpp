@@ -236,6 +236,25 @@ LOOP_TEST("a socket that is closed ends its stream, in flight or waiting for a b
   CHECK(ring.available() == 1);
 }
 
+LOOP_TEST("a socket that is closed while its stream is being ended ends it, and tells the peer") {
+  buffer_ring ring{4, 64};  // one buffer is a stream's fair share, so the first chunk ends it
+  tcp_ends ends = co_await tcp_pair();
+  auto chunks = ends.b.receive_many(ring);
+  auto first = spawn(next_code(chunks));
+  co_await settle();
+  send(ends.a, "x");
+  co_await first;
+  auto waiting = spawn(next_code(chunks));
+  const auto close_it = [](tcp_stream& s) -> task<> { co_await s.close(); };
+  auto closing = spawn(close_it(ends.b));
+  co_await closing;
+  const std::error_code code = co_await waiting;
+  CHECK(code == errc::closed);
+  char byte = 0;
+  const std::size_t end = co_await ends.a.read(mutable_buffer(&byte, 1));
+  CHECK(end == 0);
+}
+
 // Out of buffers
 
 LOOP_TEST("when all buffers are out a stream waits until one comes back") {

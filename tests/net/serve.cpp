@@ -348,6 +348,26 @@ LOOP_TEST("a listener that is closed ends the service when the last handler has 
   CHECK(c.ended == 1);
 }
 
+LOOP_TEST("a listener that is closed while nobody can be accepted ends the service in order, too") {
+  tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));
+  census c;
+  auto service = spawn(serve(listener, count_and_wait, {.max_connections = 2}, std::ref(c), 3600s));
+  std::vector<tcp_stream> clients;
+  for (int i = 0; i < 2; ++i) {
+    clients.push_back(co_await tcp_stream::connect(listener.local_endpoint()));
+  }
+  co_await until([&c] { return c.alive == 2; });
+  co_await listener.close();
+  clients.pop_back();
+  co_await until([&c] { return c.alive == 1; });
+  for (int i = 0; i < 20; ++i) co_await round_trip();
+  CHECK_FALSE(service.done());
+  CHECK(c.alive == 1);  // it goes on
+  clients.pop_back();
+  const std::error_code code = co_await code_of(std::move(service));
+  CHECK(code == std::error_code());
+}
+
 LOOP_TEST("what is no listener is an error, and a service that never begins does nothing") {
   tcp_listener none;
   const std::error_code code = co_await code_of(serve(none, echo));

@@ -173,31 +173,21 @@ class next_completed : leaf, ready_node, listener {
 
 /// Releases something, so a cancellation does not reach it.
 template <typename R>
-class close_completed : leaf, ready_node, listener {
+class close_completed : place_in_list {
  public:
   explicit close_completed(
       typename completion_stream<R>::template step<close_completed<R>>&& s) noexcept
-      : leaf{[](leaf&) noexcept {}}, listener{&close_completed::all_ended}, block_(*s.block_) {}
+      : block_(*s.block_) {}
 
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
-    line_ = &line;
-    waiter = told;
-    if (!block_.close(*this)) return false;
-    line.enter(*this);
-    return true;
+    if (!block_.close()) return false;
+    return wait_in(block_.closing(), line, told, [](leaf&) noexcept {});
   }
   [[nodiscard]] outcome how() const noexcept { return outcome::value; }
   void take() noexcept { block_.discard(); }
 
  private:
-  static void all_ended(listener& self) noexcept {
-    auto& c = static_cast<close_completed&>(self);
-    c.line_->leave();
-    c.line_->loop().complete(c);
-  }
-
   completion_block<R>& block_;
-  scope* line_ = nullptr;
 };
 
 template <typename R, typename F>

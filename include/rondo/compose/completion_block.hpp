@@ -24,6 +24,7 @@
 #include <rondo/compose/group.hpp>
 #include <rondo/compose/lanes.hpp>
 #include <rondo/core/context.hpp>
+#include <rondo/core/wait_list.hpp>
 
 namespace rondo {
 
@@ -116,14 +117,14 @@ class completion_block : listener, ready_node, public orphan {
   }
   void stop_waiting() noexcept { waiting_ = nullptr; }
 
-  /// Cancels those that run. True: `w` is told when they have ended. Whoever waits for something is
-  /// told by the first that ends.
-  [[nodiscard]] bool close(listener& w) noexcept {
+  /// Cancels those that run. True: some have not ended yet. Whoever waits for something is told by
+  /// the first that ends.
+  [[nodiscard]] bool close() noexcept {
     cancel();
-    if (running_ == 0) return false;
-    closing_ = &w;
-    return true;
+    return running_ != 0;
   }
+  /// Those who wait until all have.
+  [[nodiscard]] wait_list& closing() noexcept { return closing_; }
 
   /// The stream is gone.
   void drop() noexcept {
@@ -183,12 +184,11 @@ class completion_block : listener, ready_node, public orphan {
       if (running_ == 0) loop_->push(*this);  // the last one's code is still on the stack
       return;
     }
-    if (waiting_ != nullptr) tell(waiting_);
-    if (running_ == 0 && closing_ != nullptr) tell(closing_);
-  }
-  static void tell(listener*& told) noexcept {
-    listener& w = *std::exchange(told, nullptr);
-    w.notify(w);
+    if (waiting_ != nullptr) {
+      listener& w = *std::exchange(waiting_, nullptr);
+      w.notify(w);
+    }
+    if (running_ == 0) closing_.wake_all();
   }
   static void let_go(listener& self) noexcept {
     auto& block = static_cast<completion_block&>(self);
@@ -205,7 +205,7 @@ class completion_block : listener, ready_node, public orphan {
   loop_base* loop_ = nullptr;   // null: nothing was started yet
   context_holder context_;
   listener* waiting_ = nullptr;  // for something
-  listener* closing_ = nullptr;  // for the end of all
+  wait_list closing_;            // for the end of all
   std::exception_ptr error_;    // of the range
   std::size_t running_ = 0;
   std::size_t pulled_ = 0;

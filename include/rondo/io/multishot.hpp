@@ -129,30 +129,19 @@ class multishot<Source>::next_state : detail::leaf, detail::ready_node, detail::
 
 /// Gives something back, so a cancellation does not reach it.
 template <typename Source>
-class multishot<Source>::close_state : detail::leaf, detail::ready_node, detail::listener {
+class multishot<Source>::close_state : detail::place_in_list {
  public:
-  explicit close_state(step<close_state>&& s) noexcept
-      : leaf{[](leaf&) noexcept {}}, listener{&close_state::ended}, block_(*s.block_) {}
+  explicit close_state(step<close_state>&& s) noexcept : block_(*s.block_) {}
 
   [[nodiscard]] bool start(detail::scope& line, detail::continuation told) noexcept {
-    line_ = &line;
-    waiter = told;
-    if (!block_.close(*this)) return false;
-    line.enter(*this);
-    return true;
+    if (!block_.close()) return false;
+    return wait_in(block_.closing(), line, told, [](leaf&) noexcept {});
   }
   [[nodiscard]] detail::outcome how() const noexcept { return detail::outcome::value; }
   void take() const noexcept {}
 
  private:
-  static void ended(listener& self) noexcept {
-    auto& c = static_cast<close_state&>(self);
-    c.line_->leave();
-    c.line_->loop().complete(c);
-  }
-
   detail::multishot_block<Source>& block_;
-  detail::scope* line_ = nullptr;
 };
 
 }  // namespace rondo::io

@@ -32,6 +32,7 @@
 #include <utility>
 
 #include <rondo/config.hpp>
+#include <rondo/core/wait_list.hpp>
 #include <rondo/detail/frame_pool.hpp>
 #include <rondo/loop/engine.hpp>
 
@@ -99,22 +100,22 @@ class multishot_block final : in_flight, guest, parked_stream, listener, ready_n
     source_.unpark();
   }
 
-  /// The stream gives nothing any more. True: `w` will be told when nothing is in flight.
-  [[nodiscard]] bool close(listener& w) noexcept {
+  /// The stream gives nothing any more. True: something is in flight still.
+  [[nodiscard]] bool close() noexcept {
     ended_ = true;
     disband();
     if (waiting_ != nullptr) {
       tell();
       loop_->rouse();
     }
-    if (phase_ == phase::resting) return false;
-    closing_ = &w;
-    return true;
+    return phase_ != phase::resting;
   }
+  /// Those who wait until nothing is.
+  [[nodiscard]] wait_list& closing() noexcept { return closing_; }
 
   /// The stream has gone.
   void drop() noexcept {
-    RONDO_ASSERT(waiting_ == nullptr && closing_ == nullptr,
+    RONDO_ASSERT(waiting_ == nullptr && closing_.empty(),
                  "a stream was destroyed while it is awaited");
     dropped_ = true;
     disband();
@@ -176,7 +177,10 @@ class multishot_block final : in_flight, guest, parked_stream, listener, ready_n
     }
     // Whoever waits for it may be about to take it all: that is seen later.
     if (b.phase_ == phase::armed && b.source_.full()) b.go_on_later();
-    if (b.phase_ != phase::armed && !b.guest::linked()) b.loop_->admit(b);  // it must hear of a close
+    if (b.phase_ != phase::armed && !b.guest::linked()) {
+      b.loop_->admit(b);  // it must hear of a close, and of one that has begun already
+      if (b.loop_->is_being_closed(b.source_.fd)) b.closed_ = true;
+    }
     if (b.waiting_ == nullptr) return;
     if (b.has_something()) {
       b.tell();
@@ -199,12 +203,8 @@ class multishot_block final : in_flight, guest, parked_stream, listener, ready_n
 
   /// Nothing is in flight any more, and nobody wants anything.
   void let_go() noexcept {
-    if (closing_ != nullptr) {
-      listener& w = *std::exchange(closing_, nullptr);
-      w.notify(w);
-    } else if (dropped_) {
-      free_if_done();
-    }
+    closing_.wake_all();
+    if (dropped_) free_if_done();
   }
 
   // What cannot be done where it turns out, because it asks for an entry.
@@ -245,10 +245,10 @@ class multishot_block final : in_flight, guest, parked_stream, listener, ready_n
     }
   }
 
-  engine* loop_ = nullptr;          // that it was used on last
+  engine* loop_ = nullptr;       // that it was used on last
   listener* waiting_ = nullptr;  // next()
-  listener* closing_ = nullptr;  // close()
-  int error_ = 0;                   // to be thrown by next()
+  wait_list closing_;            // close()
+  int error_ = 0;                // to be thrown by next()
   phase phase_ = phase::resting;
   bool too_early_ = false;  // asking again at once would be in vain
   bool ended_ = false;      // nothing more will come

@@ -71,8 +71,9 @@ inline task<> end_connections(connections& open, std::chrono::nanoseconds grace)
 template <typename Listener, typename Start>
 task<> accept_connections(Listener& listener, connections& open, std::size_t most, Start& start) {
   bool told = false;
-  for (;;) {
+  for (bool first = true;; first = false) {
     while (open.size() >= most) co_await open.change();
+    if (!first && !listener) co_return;  // closed while nothing was in flight on it
     auto peer = co_await as_result(listener.accept());
     if (peer) {
       told = false;
