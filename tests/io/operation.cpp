@@ -79,6 +79,10 @@ struct own_words_op : ending_op {
   }
 };
 
+struct naming_op : ending_op {
+  [[nodiscard]] std::string what() const { return "reading the stars"; }
+};
+
 struct releasing_op {
   using value_type = void;
   static constexpr const char* name = "releasing";
@@ -153,6 +157,28 @@ LOOP_TEST("an operation may say in its own words what went wrong") {
   const std::string other = co_await words_of(io::operation(own_words_op{{-ENOSPC}}));
   CHECK(own == "outside of the domain");
   CHECK(other == "ending: " + std::system_category().message(ENOSPC));
+}
+
+LOOP_TEST("an operation may say what was tried; the code is the same as without that") {
+  const std::string words = co_await words_of(io::operation(naming_op{{-EDOM}}));
+  CHECK(words.starts_with("reading the stars: "));
+  const std::error_code closed = co_await code_of(io::operation(naming_op{{-ECANCELED}}));
+  CHECK(closed == rondo::errc::closed);
+}
+
+LOOP_TEST("a write that a thread of the kernel waits in ends as closed when it is closed under it") {
+  int fds[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds) == 0);
+  rondo::descriptor full(fds[0]);
+  const rondo::descriptor silent(fds[1]);
+  while (::send(full.native_handle(), "x", 1, MSG_DONTWAIT) == 1) {
+  }
+  auto sending = rondo::spawn(code_of(io::send(full.native_handle(), "x")));
+  co_await round_trip();
+  CHECK_FALSE(sending.done());
+  co_await io::close(std::move(full));
+  const std::error_code code = co_await sending;
+  CHECK(code == rondo::errc::closed);
 }
 
 LOOP_TEST("an ECANCELED that nobody asked for means that the descriptor was closed") {

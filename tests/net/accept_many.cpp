@@ -45,23 +45,6 @@ task<std::error_code> next_code(peer_stream& peers) {
   co_return std::error_code();
 }
 
-/// While this exists, no more than so many descriptors may be open.
-class descriptor_limit {
- public:
-  explicit descriptor_limit(std::size_t more) {
-    ::getrlimit(RLIMIT_NOFILE, &before_);
-    rlimit low = before_;
-    const descriptor lowest(::dup(0));  // numbers below this one are all taken
-    low.rlim_cur = static_cast<rlim_t>(lowest.native_handle()) + more;
-    ::setrlimit(RLIMIT_NOFILE, &low);
-  }
-  descriptor_limit(const descriptor_limit&) = delete;
-  descriptor_limit& operator=(const descriptor_limit&) = delete;
-  ~descriptor_limit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
- private:
-  rlimit before_{};
-};
 
 }  // namespace
 
@@ -182,7 +165,7 @@ LOOP_TEST("no room for a descriptor is told once; then the stream waits for room
     std::error_code told;
     std::size_t never = 0;
     {
-      const descriptor_limit tight(1);
+      const rondo_test::descriptor_limit tight(1);
       auto first = co_await peers.next();
       accepted.push_back(std::move(*first));
       told = co_await next_code(peers);
@@ -214,7 +197,7 @@ LOOP_TEST("a stream that waits for room is dropped, and closed, like any other")
     auto peers = l.accept_many();
     join_handle<std::error_code> waiting;
     {
-      const descriptor_limit tight(0);
+      const rondo_test::descriptor_limit tight(0);
       static_cast<void>(co_await next_code(peers));
       waiting = spawn(next_code(peers));
       for (int i = 0; i < 10; ++i) co_await round_trip();

@@ -183,6 +183,24 @@ LOOP_TEST("as many descriptors as one message carries, and not one more") {
   CHECK(rondo_test::open_descriptors() == before);
 }
 
+LOOP_TEST("descriptors for which there is no room are lost, and the receiver is told") {
+  auto [a, b] = socket_pair();
+  const std::vector<int> three(3, a.native_handle());
+  co_await a.send_descriptors("x", three);
+  std::array<char, 10> space;
+  std::optional<rondo_test::descriptor_limit> room_for_one(std::in_place, 1U);
+  const auto r = co_await rondo::as_result(b.receive_descriptors(space));
+  room_for_one.reset();
+  REQUIRE(r.has_value());
+  CHECK(r->size == 1);
+  CHECK(r->descriptors.size() == 1);
+  CHECK(r->truncated);
+  co_await a.send_descriptors("x", three);
+  const rondo::received_descriptors all = co_await b.receive_descriptors(space);
+  CHECK(all.descriptors.size() == 3);
+  CHECK_FALSE(all.truncated);
+}
+
 LOOP_TEST("a long message with a descriptor arrives whole, and the descriptor once") {
   auto [a, b] = socket_pair();
   const int sent[] = {b.native_handle()};

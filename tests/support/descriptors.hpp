@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <cstddef>
 #include <filesystem>
 #include <string>
@@ -27,5 +30,24 @@ inline std::string describe_descriptors() {
   }
   return text;
 }
+
+// While this exists, no more than so many descriptors may be opened.
+class descriptor_limit {
+ public:
+  explicit descriptor_limit(std::size_t more) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const int lowest = ::dup(0);  // numbers below this one are all taken
+    ::close(lowest);
+    rlimit low = before_;
+    low.rlim_cur = static_cast<rlim_t>(lowest) + more;
+    ::setrlimit(RLIMIT_NOFILE, &low);
+  }
+  descriptor_limit(const descriptor_limit&) = delete;
+  descriptor_limit& operator=(const descriptor_limit&) = delete;
+  ~descriptor_limit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
 
 }  // namespace rondo_test

@@ -21,7 +21,11 @@
 //                                  ring would only make dearer; the result or a negative errno
 //   bool again(int& result)        called for each completion: true asks the kernel once more (to go
 //                                  on after a short write); false ends with `result`
-//   void raise(int error)          throws something better than the default for an errno
+//   bool last(int& result, std::uint32_t flags)
+//                                  for several completions: whether this is the last one; `result`
+//                                  is what counts then
+//   std::string what() const       what was tried, and on what, for the error that is thrown
+//   void raise(int error)          throws something that a code cannot say; returns if it does not
 //   static constexpr bool release  true: it gives something back (close), so cancellation does not
 //                                  touch it and a canceled scope does not refuse it
 //   static constexpr std::uint8_t newer_opcode
@@ -100,7 +104,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] operation
 namespace rondo::detail {
 
 template <typename Op>
-class operation_state : protected in_flight, leaf, ready_node {
+class operation_state : in_flight, leaf, ready_node {
  public:
   using value_type = typename Op::value_type;
 
@@ -157,14 +161,19 @@ class operation_state : protected in_flight, leaf, ready_node {
     }
   }
 
- protected:
-  /// The last completion has come.
-  static void completed(in_flight& self, int result, std::uint32_t) noexcept {
+ private:
+  static void completed(in_flight& self, int result,
+                        [[maybe_unused]] std::uint32_t flags) noexcept {
     auto& op = static_cast<operation_state&>(self);
+    if constexpr (requires { op.op_.last(result, flags); }) {
+      if (!op.op_.last(result, flags)) return;
+    }
     op.unlink();
     op.line_->leave();
     constexpr int restart = 512;  // ERESTARTSYS: Linux lets it out of threads that it interrupts
     if (result == -restart) [[unlikely]] result = -ECANCELED;
+    // A close interrupts the kernel's threads, too, and some calls say so in their way.
+    if (result == -EINTR && op.loop().is_being_closed(op.fd_)) [[unlikely]] result = -ECANCELED;
     if constexpr (operation_of_several_steps<Op>) {
       if (op.op_.again(result)) {
         if (op.ends_between_steps()) return op.loop().complete(op);  // result_ is still ECANCELED
@@ -177,14 +186,13 @@ class operation_state : protected in_flight, leaf, ready_node {
     op.loop().complete(op);
   }
 
- private:
   [[nodiscard]] engine& loop() const noexcept { return static_cast<engine&>(line_->loop()); }
 
   bool ask() noexcept {
     io_uring_sqe* const entry = reserve();
     if (entry == nullptr) [[unlikely]] return end_later(-EAGAIN);
     op_.prepare(*entry);
-    if constexpr (operation_of_several_steps<Op>) step_.fd = entry->fd;
+    fd_ = entry->fd;
     loop().launch(*entry, *this);
     line_->enter(*this);
     // Making room for the entry may have brought a completion that has canceled the line.
@@ -219,7 +227,7 @@ class operation_state : protected in_flight, leaf, ready_node {
   /// Looked at when a step has ended and again when the next one begins: a close that begins or ends
   /// in between is seen by one of them.
   [[nodiscard]] bool ends_between_steps() const noexcept {
-    return !gives_back<Op> && (line_->canceled() || loop().is_being_closed(step_.fd));
+    return !gives_back<Op> && (line_->canceled() || loop().is_being_closed(fd_));
   }
 
   static void cancel_it(leaf& self) noexcept {
@@ -234,6 +242,7 @@ class operation_state : protected in_flight, leaf, ready_node {
   [[noreturn, gnu::noinline, gnu::cold]] void raise() {
     if (was_canceled()) throw operation_canceled();
     if constexpr (requires { op_.raise(0); }) op_.raise(-result_);
+    if constexpr (requires { op_.what(); }) throw std::system_error(error(), op_.what());
     throw std::system_error(error(), Op::name);
   }
 
@@ -242,7 +251,6 @@ class operation_state : protected in_flight, leaf, ready_node {
     explicit several_steps(operation_state& op) noexcept : listener{&go_on}, owner(op) {}
     operation_state& owner;
     continuation told;
-    int fd = -1;
 
     static void go_on(listener& self) noexcept {
       auto& step = static_cast<several_steps&>(self);
@@ -257,6 +265,7 @@ class operation_state : protected in_flight, leaf, ready_node {
   Op op_;
   scope* line_ = nullptr;
   int result_ = -ECANCELED;
+  int fd_ = -1;  // that it was asked on
   [[no_unique_address]] std::conditional_t<operation_of_several_steps<Op>, several_steps, one_step>
       step_{*this};
 };

@@ -77,6 +77,7 @@ class soft_buffers {
 
 inline int soft_buffers::receive(const io_uring_sqe& e, soft_progress& p) noexcept {
   p.flags = 0;
+  p.done = 0;
   group* const from = find(e.buf_group);
   const io_uring_buf* const buffer = from != nullptr ? from->next() : nullptr;
   if (buffer == nullptr) {
@@ -87,7 +88,6 @@ inline int soft_buffers::receive(const io_uring_sqe& e, soft_progress& p) noexce
   filled.addr = buffer->addr;
   filled.len = e.len == 0 || e.len > buffer->len ? buffer->len : e.len;
   filled.ioprio &= static_cast<std::uint16_t>(~IORING_RECV_MULTISHOT);
-  p.done = 0;
   const int n = e.opcode == IORING_OP_RECV
                     ? soft::try_recv(filled, p)
                     : soft::try_recvmsg_into(e, soft::pointer<char>(buffer->addr), buffer->len);

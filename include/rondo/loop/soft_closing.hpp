@@ -61,8 +61,8 @@ inline void soft_closing::close_now(const io_uring_sqe& e, soft_entry* s) noexce
     service_.waits.forget(e.fd);
   }
   if (blocks && s == nullptr) s = service_.entries.take(e, {});
-  if (blocks && s != nullptr) return service_.block(*s);
-  const int result = soft::run_close(e);
+  if (blocks && s != nullptr && service_.work.begin(*s) == 0) return;
+  const int result = soft::run_close(e);  // without a thread for it: the loop waits
   if (s != nullptr) return service_.end(*s, result);
   service_.queues.post(e.user_data, result, 0);
 }

@@ -215,6 +215,7 @@ inline void soft_ring::wait_for_process(soft_entry& s) noexcept {
 inline void soft_ring::collect() noexcept {
   const bool some = work.collect([this](soft_entry& s) noexcept {
     if (soft::repeats(s.ask) && s.result >= 0 && queues.room() && !s.interrupted) {
+      look_at_new(s.ask, s.result);
       queues.post(s.ask.user_data, s.result, IORING_CQE_F_MORE);
       if (!go_on(s, *soft::verb_of(s.ask.opcode))) wait(s, soft::side::reading);
     } else {

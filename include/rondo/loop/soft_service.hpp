@@ -57,16 +57,17 @@ struct soft_service {
   }
 
   soft_queues queues;
+  /// A new descriptor: whatever had its number before has gone.
+  void look_at_new(const io_uring_sqe& e, int result) noexcept {
+    if (soft::makes_descriptor(e) && result >= 0) waits.begin_again(result);
+  }
+
   soft_waits waits;
   soft_work work;
   soft_buffers buffers;
   soft_entries entries;
 
  private:
-  /// A new descriptor: whatever had its number before has gone.
-  void look_at_new(const io_uring_sqe& e, int result) noexcept {
-    if (soft::makes_descriptor(e) && result >= 0) waits.begin_again(result);
-  }
   void drop_everything() noexcept;
 };
 

@@ -30,6 +30,7 @@ namespace rondo {
 struct received_descriptors {
   std::size_t size;                     // how many bytes came with them; 0: the end
   std::vector<descriptor> descriptors;  // they close on exec
+  bool truncated = false;  // more came than this process may have open (EMFILE): they are lost
 };
 
 // Implementation
@@ -144,6 +145,7 @@ struct receive_descriptors_op {
   }
   [[nodiscard]] received_descriptors value(int result) {
     received_descriptors all{static_cast<std::size_t>(result), {}};
+    all.truncated = (message.msg_flags & MSG_CTRUNC) != 0;
     std::size_t count = 0;
     control.for_each([&count](int) { ++count; });
     all.descriptors.reserve(count);

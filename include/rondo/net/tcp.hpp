@@ -123,9 +123,7 @@ struct connect_stream_op {
     io_uring_prep_connect(&e, fd.native_handle(), peer.native(), peer.native_size());
   }
   [[nodiscard]] Stream value(int) noexcept { return Stream::adopt(fd.release()); }
-  [[noreturn]] void raise(int error) const {
-    throw std::system_error(error, std::system_category(), "connect to " + to_string(peer));
-  }
+  [[nodiscard]] std::string what() const { return "connect to " + to_string(peer); }
 };
 
 }  // namespace detail

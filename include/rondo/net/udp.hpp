@@ -122,9 +122,7 @@ struct send_to_op {
     message.msg_iovlen = 1;
     io_uring_prep_sendmsg(&e, fd, &message, MSG_NOSIGNAL);
   }
-  [[noreturn]] void raise(int error) const {
-    throw std::system_error(error, std::system_category(), "send to " + to_string(to));
-  }
+  [[nodiscard]] std::string what() const { return "send to " + to_string(to); }
 
  private:
   int fd;

@@ -23,17 +23,17 @@
 
 namespace rondo::detail {
 
-/// Throws an error of the kernel that says what was tried, and on which path.
+/// What was tried, and on which path.
+[[nodiscard]] inline std::string on_path(const char* verb, const path_argument& path) {
+  return std::string(verb) + " " + path.c_str();
+}
+[[nodiscard]] inline std::string on_paths(const char* verb, const path_argument& from,
+                                          const path_argument& to) {
+  return on_path(verb, from) + " to " + to.c_str();
+}
 [[noreturn, gnu::cold]] inline void raise_on_path(int error, const char* verb,
                                                   const path_argument& path) {
-  throw std::system_error(error, std::system_category(),
-                          std::string(verb) + " " + path.c_str());
-}
-[[noreturn, gnu::cold]] inline void raise_on_paths(int error, const char* verb,
-                                                   const path_argument& from,
-                                                   const path_argument& to) {
-  throw std::system_error(error, std::system_category(),
-                          std::string(verb) + " " + from.c_str() + " to " + to.c_str());
+  throw std::system_error(error, std::system_category(), on_path(verb, path));
 }
 
 /// Owner: what the descriptor is delivered in.
@@ -49,7 +49,7 @@ struct openat_op {
   void prepare(io_uring_sqe& e) noexcept {
     io_uring_prep_openat(&e, directory, path.c_str(), flags | O_CLOEXEC, mode);
   }
-  [[noreturn]] void raise(int error) const { raise_on_path(error, name, path); }
+  [[nodiscard]] std::string what() const { return on_path(name, path); }
 };
 
 struct statx_op {
@@ -65,7 +65,7 @@ struct statx_op {
     io_uring_prep_statx(&e, directory, path.c_str(), flags, mask, &answer);
   }
   [[nodiscard]] struct statx value(int) const noexcept { return answer; }
-  [[noreturn]] void raise(int error) const { raise_on_path(error, name, path); }
+  [[nodiscard]] std::string what() const { return on_path(name, path); }
 };
 
 struct renameat_op {
@@ -80,7 +80,7 @@ struct renameat_op {
   void prepare(io_uring_sqe& e) noexcept {
     io_uring_prep_renameat(&e, from_directory, from.c_str(), to_directory, to.c_str(), flags);
   }
-  [[noreturn]] void raise(int error) const { raise_on_paths(error, name, from, to); }
+  [[nodiscard]] std::string what() const { return on_paths(name, from, to); }
 };
 
 struct unlinkat_op {
@@ -93,7 +93,7 @@ struct unlinkat_op {
   void prepare(io_uring_sqe& e) noexcept {
     io_uring_prep_unlinkat(&e, directory, path.c_str(), flags);
   }
-  [[noreturn]] void raise(int error) const { raise_on_path(error, name, path); }
+  [[nodiscard]] std::string what() const { return on_path(name, path); }
 };
 
 struct mkdirat_op {
@@ -106,7 +106,7 @@ struct mkdirat_op {
   void prepare(io_uring_sqe& e) noexcept {
     io_uring_prep_mkdirat(&e, directory, path.c_str(), mode);
   }
-  [[noreturn]] void raise(int error) const { raise_on_path(error, name, path); }
+  [[nodiscard]] std::string what() const { return on_path(name, path); }
 };
 
 struct linkat_op {
@@ -121,7 +121,7 @@ struct linkat_op {
   void prepare(io_uring_sqe& e) noexcept {
     io_uring_prep_linkat(&e, from_directory, from.c_str(), to_directory, to.c_str(), flags);
   }
-  [[noreturn]] void raise(int error) const { raise_on_paths(error, name, from, to); }
+  [[nodiscard]] std::string what() const { return on_paths(name, from, to); }
 };
 
 struct symlinkat_op {
@@ -134,7 +134,7 @@ struct symlinkat_op {
   void prepare(io_uring_sqe& e) noexcept {
     io_uring_prep_symlinkat(&e, target.c_str(), directory, path.c_str());
   }
-  [[noreturn]] void raise(int error) const { raise_on_path(error, name, path); }
+  [[nodiscard]] std::string what() const { return on_path(name, path); }
 };
 
 }  // namespace rondo::detail

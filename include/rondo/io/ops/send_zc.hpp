@@ -33,21 +33,13 @@ struct send_zc_op {
     const const_buffer b = from;
     io_uring_prep_send_zc(&e, fd, b.data(), chunk(b.size()), flags | MSG_NOSIGNAL, 0);
   }
-};
-
-template <typename Op>
-class zero_copy_send_state;
-
-template <typename Op>
-class [[nodiscard("an operation does nothing until it is awaited")]] zero_copy_send
-    : public only_in_rondo {
- public:
-  using state_type = zero_copy_send_state<Op>;
-  explicit zero_copy_send(Op op) : operation_(std::move(op)) {}
-
- private:
-  friend state_type;
-  io::operation<Op> operation_;
+  /// Of two completions the first says how much went.
+  bool last(int& result, std::uint32_t completion) noexcept {
+    if ((completion & IORING_CQE_F_NOTIF) == 0) sent = result;
+    result = sent;
+    return (completion & IORING_CQE_F_MORE) == 0;
+  }
+  int sent = 0;
 };
 
 }  // namespace rondo::detail
@@ -61,34 +53,7 @@ namespace rondo::io {
 template <detail::source_of_bytes B>
 auto send_zc(int fd, B&& from, int flags = 0) {
   using op = detail::send_zc_op<detail::source<B>>;
-  return detail::zero_copy_send<op>(op{fd, detail::source<B>(std::forward<B>(from)), flags});
+  return operation<op>(op{fd, detail::source<B>(std::forward<B>(from)), flags});
 }
 
 }  // namespace rondo::io
-
-// Implementation
-
-namespace rondo::detail {
-
-/// An operation of which the first of two completions is only noted.
-template <typename Op>
-class zero_copy_send_state : public operation_state<Op> {
-  using base = operation_state<Op>;
-
- public:
-  explicit zero_copy_send_state(zero_copy_send<Op>&& description)
-      : base(std::move(description.operation_)) {
-    this->complete = &zero_copy_send_state::one_of_two;
-  }
-
- private:
-  static void one_of_two(in_flight& self, int result, std::uint32_t flags) noexcept {
-    auto& s = static_cast<zero_copy_send_state&>(self);
-    if ((flags & IORING_CQE_F_NOTIF) == 0) s.sent_ = result;
-    if ((flags & IORING_CQE_F_MORE) == 0) base::completed(self, s.sent_, flags);
-  }
-
-  int sent_ = 0;
-};
-
-}  // namespace rondo::detail

@@ -32,7 +32,7 @@ struct getxattr_op {
     io_uring_prep_getxattr(&e, attribute.c_str(), static_cast<char*>(to.data()), path.c_str(),
                            static_cast<unsigned>(to.size()));
   }
-  [[noreturn]] void raise(int error) const { raise_on_path(error, name, path); }
+  [[nodiscard]] std::string what() const { return on_path(name, path); }
 };
 
 struct fgetxattr_op {
@@ -60,7 +60,7 @@ struct setxattr_op {
     io_uring_prep_setxattr(&e, attribute.c_str(), static_cast<const char*>(b.data()), path.c_str(),
                            flags, static_cast<unsigned>(b.size()));
   }
-  [[noreturn]] void raise(int error) const { raise_on_path(error, name, path); }
+  [[nodiscard]] std::string what() const { return on_path(name, path); }
 };
 
 template <typename Source>
