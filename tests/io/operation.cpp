@@ -4,8 +4,11 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/un.h>
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -96,6 +99,19 @@ struct releasing_op {
   bool again(int&) noexcept { return --left > 0; }
 };
 
+/// Whether a thread that io_uring has made for this process sleeps.
+bool a_kernel_thread_waits() {
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream stat(thread.path() / "stat");
+    std::string number;
+    std::string name;
+    std::string state;
+    stat >> number >> name >> state;
+    if (name.starts_with("(iou-wrk") && state == "S") return true;
+  }
+  return false;
+}
+
 rondo::loop_options with_entries(unsigned entries) {
   rondo::loop_options options;
   options.entries = entries;
@@ -166,19 +182,53 @@ LOOP_TEST("an operation may say what was tried; the code is the same as without 
   CHECK(closed == rondo::errc::closed);
 }
 
-LOOP_TEST("a write that a thread of the kernel waits in ends as closed when it is closed under it") {
-  int fds[2];
-  REQUIRE(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds) == 0);
-  rondo::descriptor full(fds[0]);
-  const rondo::descriptor silent(fds[1]);
-  while (::send(full.native_handle(), "x", 1, MSG_DONTWAIT) == 1) {
+/// A socket on which sending blocks, and cannot be polled for room (it is not connected), so that a
+/// thread of the kernel waits in it.
+struct blocked_sender {
+  rondo::descriptor receiver{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  rondo::descriptor sender{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  sockaddr_un name{};
+  char byte = 'x';
+  iovec part{&byte, 1};
+  msghdr message{};
+
+  blocked_sender() {
+    name.sun_family = AF_UNIX;
+    auto* const at = reinterpret_cast<sockaddr*>(&name);
+    socklen_t size = sizeof(sa_family_t);
+    REQUIRE(::bind(receiver.native_handle(), at, size) == 0);  // to a name of the kernel's choice
+    size = sizeof name;
+    REQUIRE(::getsockname(receiver.native_handle(), at, &size) == 0);
+    while (::sendto(sender.native_handle(), "x", 1, MSG_DONTWAIT, at, size) == 1) {
+    }
+    message.msg_name = at;
+    message.msg_namelen = size;
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
   }
-  auto sending = rondo::spawn(code_of(io::send(full.native_handle(), "x")));
+  [[nodiscard]] auto send() const { return io::sendmsg(sender.native_handle(), &message); }
+};
+
+LOOP_TEST("a write that a thread of the kernel waits in ends as closed when it is closed under it") {
+  blocked_sender blocked;
+  auto sending = rondo::spawn(code_of(blocked.send()));
   co_await round_trip();
+  if (!on_epoll()) co_await until(a_kernel_thread_waits);
   CHECK_FALSE(sending.done());
-  co_await io::close(std::move(full));
+  co_await io::close(std::move(blocked.sender));
   const std::error_code code = co_await sending;
   CHECK(code == rondo::errc::closed);
+}
+
+LOOP_TEST("closing reaches a write that a thread of the kernel is just about to begin") {
+  for (int i = 0; i < 300; ++i) {
+    blocked_sender blocked;
+    auto sending = rondo::spawn(code_of(blocked.send()));
+    for (int turns = 0; turns <= i % 3; ++turns) co_await io::nop();
+    co_await io::close(std::move(blocked.sender));
+    const std::error_code code = co_await sending;
+    CHECK(code == rondo::errc::closed);
+  }
 }
 
 LOOP_TEST("an ECANCELED that nobody asked for means that the descriptor was closed") {
@@ -404,6 +454,19 @@ LOOP_TEST("an operation whose descriptor is closed ends with errc::closed") {
   CHECK(accepted == rondo::errc::closed);
   const std::string end = waiting_in(pair.b.native_handle());
   CHECK(::send(pair.b.native_handle(), "x", 1, MSG_NOSIGNAL) == -1);  // its peer has gone
+}
+
+LOOP_TEST("closing nothing is an error, and ends nothing that has no descriptor") {
+  const std::uint32_t word = 0;
+  auto waiting = rondo::spawn(code_of(io::futex_wait(&word, 0)));
+  co_await round_trip();
+  const std::error_code closed = co_await code_of(io::close(rondo::descriptor()));
+  CHECK(closed == std::errc::bad_file_descriptor);
+  co_await round_trip();
+  CHECK_FALSE(waiting.done());
+  waiting.cancel();
+  const std::error_code code = co_await std::move(waiting);
+  CHECK(code == rondo::errc::canceled);
 }
 
 LOOP_TEST("an error that says closed names the operation") {

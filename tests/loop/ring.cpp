@@ -160,6 +160,19 @@ LOOP_TEST("closing waits for what is carried out beside the kernel on the descri
   CHECK(::fcntl(fd, F_GETFD) == -1);
 }
 
+LOOP_TEST("what a thread is told to give up goes on, however busy the loop is") {
+  gate g;
+  const pipe_ends pipe;
+  auto passing = rondo::spawn(code_of(pass_gate(pipe.out(), 7)));
+  co_await until([] { return at_the_gate == 1; });
+  passing.cancel();
+  co_await rondo::yield();
+  gate_is_open = true;
+  while (!passing.done()) co_await rondo::yield();
+  const std::error_code code = co_await std::move(passing);
+  CHECK(!code);
+}
+
 LOOP_TEST("an opcode that neither the kernel nor the library knows is an error") {
   const std::error_code code = co_await code_of(pass_gate(0, 1));
   CHECK(code == std::errc::operation_not_supported);

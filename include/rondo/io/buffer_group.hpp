@@ -24,8 +24,8 @@
 #include <unistd.h>
 
 #include <rondo/io/multishot_block.hpp>
+#include <rondo/loop/closings.hpp>
 #include <rondo/loop/engine.hpp>
-#include <rondo/loop/guest.hpp>
 #include <rondo/loop/liburing.hpp>
 
 namespace rondo::detail {

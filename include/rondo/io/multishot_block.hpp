@@ -148,6 +148,7 @@ class multishot_block final : in_flight, guest, parked_stream, listener, ready_n
     io_uring_sqe* const entry = loop_->reserve();
     if (entry == nullptr) [[unlikely]] return fail(EAGAIN);
     source_.prepare(*entry);
+    in_flight::fd = source_.fd;
     loop_->launch(*entry, *this);
     phase_ = phase::armed;
     if (guest::linked()) static_cast<guest&>(*this).unlink();

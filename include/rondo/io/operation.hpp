@@ -28,6 +28,8 @@
 //   void raise(int error)          throws something that a code cannot say; returns if it does not
 //   static constexpr bool release  true: it gives something back (close), so cancellation does not
 //                                  touch it and a canceled scope does not refuse it
+//   static constexpr bool no_descriptor
+//                                  what its entry has in place of a descriptor is none (waitid)
 //   static constexpr std::uint8_t newer_opcode
 //                                  its opcode, if Linux 6.1 does not know it: where the kernel does
 //                                  not, the library carries it out (loop/soft_table.hpp,
@@ -173,7 +175,7 @@ class operation_state : in_flight, leaf, ready_node {
     constexpr int restart = 512;  // ERESTARTSYS: Linux lets it out of threads that it interrupts
     if (result == -restart) [[unlikely]] result = -ECANCELED;
     // A close interrupts the kernel's threads, too, and some calls say so in their way.
-    if (result == -EINTR && op.loop().is_being_closed(op.fd_)) [[unlikely]] result = -ECANCELED;
+    if (result == -EINTR && op.loop().is_being_closed(op.fd)) [[unlikely]] result = -ECANCELED;
     if constexpr (operation_of_several_steps<Op>) {
       if (op.op_.again(result)) {
         if (op.ends_between_steps()) return op.loop().complete(op);  // result_ is still ECANCELED
@@ -192,7 +194,7 @@ class operation_state : in_flight, leaf, ready_node {
     io_uring_sqe* const entry = reserve();
     if (entry == nullptr) [[unlikely]] return end_later(-EAGAIN);
     op_.prepare(*entry);
-    fd_ = entry->fd;
+    if constexpr (!gives_back<Op> && !requires { Op::no_descriptor; }) fd = entry->fd;
     loop().launch(*entry, *this);
     line_->enter(*this);
     // Making room for the entry may have brought a completion that has canceled the line.
@@ -227,7 +229,7 @@ class operation_state : in_flight, leaf, ready_node {
   /// Looked at when a step has ended and again when the next one begins: a close that begins or ends
   /// in between is seen by one of them.
   [[nodiscard]] bool ends_between_steps() const noexcept {
-    return !gives_back<Op> && (line_->canceled() || loop().is_being_closed(fd_));
+    return !gives_back<Op> && (line_->canceled() || loop().is_being_closed(fd));
   }
 
   static void cancel_it(leaf& self) noexcept {
@@ -265,7 +267,6 @@ class operation_state : in_flight, leaf, ready_node {
   Op op_;
   scope* line_ = nullptr;
   int result_ = -ECANCELED;
-  int fd_ = -1;  // that it was asked on
   [[no_unique_address]] std::conditional_t<operation_of_several_steps<Op>, several_steps, one_step>
       step_{*this};
 };

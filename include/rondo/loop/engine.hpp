@@ -25,8 +25,8 @@
 #include <rondo/core/scope.hpp>
 #include <rondo/core/spawned.hpp>
 #include <rondo/detail/intrusive_list.hpp>
+#include <rondo/loop/closings.hpp>
 #include <rondo/loop/embedding.hpp>
-#include <rondo/loop/guest.hpp>
 #include <rondo/loop/inbox.hpp>
 #include <rondo/loop/loop_clock.hpp>
 #include <rondo/loop/options.hpp>
@@ -35,18 +35,6 @@
 #include <rondo/loop/timers.hpp>
 
 namespace rondo::detail {
-
-/// A descriptor that is being closed. An operation of several steps that has done one of them asks
-/// for no other one on it: the number may be somebody else's by then.
-struct closing_descriptor : list_hook {
-  closing_descriptor() noexcept = default;
-  closing_descriptor(closing_descriptor&&) noexcept : list_hook() {}  // only before it is known
-  closing_descriptor& operator=(closing_descriptor&&) = delete;
-  ~closing_descriptor() {
-    if (linked()) unlink();
-  }
-  int fd = -1;
-};
 
 class engine : public loop_base, spawner {
  public:
@@ -63,28 +51,23 @@ class engine : public loop_base, spawner {
   [[nodiscard]] io_uring_sqe* reserve_for(std::uint8_t opcode) noexcept {
     return ring_.knows(opcode) ? reserve() : reserve_beside();
   }
-  /// An entry to close a descriptor with, where threads may be using it. First everything in flight
-  /// on it is canceled there.
-  [[nodiscard]] io_uring_sqe* reserve_close(int fd) noexcept {
-    ring* const beside = ring_.beside_if_made();
-    if (beside == nullptr) [[likely]] return reserve();
-    io_uring_sqe* const entry = reserve_beside();
-    if (entry == nullptr) return nullptr;
-    io_uring_prep_cancel_fd(entry, fd, IORING_ASYNC_CANCEL_ALL);
-    entry->user_data = 0;
-    return reserve_beside();
+  /// From now on, until it is unlinked, a descriptor is being closed.
+  void begin_to_close(closing_descriptor& c, int fd) noexcept { closings_.begin(c, fd); }
+  [[nodiscard]] bool is_being_closed(int fd) noexcept { return closings_.has(fd); }
+  /// It hears of closings from now on, until it unlinks itself or the loop ends.
+  void admit(guest& g) noexcept { closings_.admit(g); }
+  /// Whether CLOSE itself cancels what is in flight on its descriptor, and waits for it.
+  [[nodiscard]] bool closes_when_unused() const noexcept {
+    return ring_.which() == backend::epoll;
   }
-
-  /// From now on, until it is unlinked, a descriptor is being closed: the kernel ends what is in
-  /// flight on it.
-  void begin_to_close(closing_descriptor& closing, int fd) noexcept {
-    closing.fd = fd;
-    closing_.push_back(closing);
-    guests_.for_each([fd](guest& g) { g.hear(g, guest::news::descriptor_closes, fd); });
-  }
-  [[nodiscard]] bool is_being_closed(int fd) noexcept {
+  /// Cancels what is in flight on a descriptor, again if need be. False: nothing is. The kernel
+  /// finds less when it is asked to cancel by descriptor: not what its threads are about to begin,
+  /// and it does not say what they are doing; and it looks at everything that is in flight.
+  [[nodiscard]] bool cancel_on(int fd) noexcept {
+    in_flight_.for_each_on(fd, [this](in_flight& op) noexcept { cancel(op); });
+    ending_.for_each_on(fd, [this](in_flight& op) noexcept { cancel(op); });
     bool found = false;
-    closing_.for_each([&](const closing_descriptor& c) noexcept { found = found || c.fd == fd; });
+    to_cancel_.for_each([&](const in_flight& op) noexcept { found = found || op.fd == fd; });
     return found;
   }
 
@@ -114,8 +97,6 @@ class engine : public loop_base, spawner {
   /// A fresh look at the clock.
   [[nodiscard]] time_point clock_time() const noexcept { return clock_.now(); }
 
-  /// It hears of what happens from now on, until it unlinks itself or the loop ends.
-  void admit(guest& g) noexcept { guests_.push_back(g); }
   /// Everything in flight is being canceled because the run has ended.
   [[nodiscard]] bool winds_up() const noexcept { return winds_up_; }
 
@@ -153,12 +134,7 @@ class engine : public loop_base, spawner {
         ring_(options.entries, options.backend, threads_, interference_.get()),
         clock_(options.clock, options.virtual_grace),
         slack_(options.timer_slack) {}
-  ~engine() {
-    while (!guests_.empty()) {
-      guest& g = guests_.pop_front();
-      g.hear(g, guest::news::loop_ends, -1);
-    }
-  }
+  ~engine() = default;
 
   void bind() {
     ring_.bind();
@@ -409,12 +385,11 @@ class engine : public loop_base, spawner {
   }
 
   timer_queue timers_;
-  intrusive_list<in_flight> in_flight_;
-  intrusive_list<in_flight> ending_;  // in flight, too: canceled, or sure to end by itself, which
-                                      // is looked at when time is virtual
+  in_flight_table in_flight_;
+  in_flight_table ending_;  // in flight, too: canceled, or sure to end by itself, which is looked at
+                            // when time is virtual
   intrusive_list<in_flight> to_cancel_;
-  intrusive_list<closing_descriptor> closing_;
-  intrusive_list<guest> guests_;
+  closings closings_;
   spawner::tasks owned_;
   spawner::tasks unclaimed_;  // they have failed, and nobody has asked yet
   wake_poll wake_poll_;

@@ -24,24 +24,14 @@
 #include <unistd.h>
 
 #include <rondo/config.hpp>
-#include <rondo/detail/intrusive_list.hpp>
 #include <rondo/loop/backend.hpp>
+#include <rondo/loop/in_flight.hpp>
 #include <rondo/loop/interference.hpp>
 #include <rondo/loop/kernel_ring.hpp>
 #include <rondo/loop/liburing.hpp>
 #include <rondo/loop/soft_ring.hpp>
 
 namespace rondo::detail {
-
-/// What is in flight: the address of this is the entry's user_data. `complete` is called for each
-/// of its completions, while they are taken from the queue: it records and queues, and neither runs
-/// user code nor asks for an entry.
-struct in_flight : list_hook {
-  explicit in_flight(void (*on_completion)(in_flight&, int, std::uint32_t) noexcept) noexcept
-      : complete(on_completion) {}
-
-  void (*complete)(in_flight&, int result, std::uint32_t flags) noexcept;
-};
 
 class ring {
  public:

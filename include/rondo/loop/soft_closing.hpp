@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// Closing in the soft ring. Who waits on the descriptor is canceled, and epoll forgets it. But a
-// thread that uses it has only its number, and would find another file under that: closing waits
-// until no thread does.
+// Closing in the soft ring. What is in flight on the descriptor is canceled, and epoll forgets it.
+// But a thread that uses it has only its number, and would find another file under that: closing
+// waits until no thread does.
 
 #include <unistd.h>
 
@@ -31,6 +31,11 @@ class soft_closing {
 
  private:
   using record = soft_waits::record;
+  void cancel_all_on(int fd) noexcept {
+    io_uring_sqe request{};
+    io_uring_prep_cancel_fd(&request, fd, IORING_ASYNC_CANCEL_ALL);
+    cancellation_.cancel(request);
+  }
   void close_now(const io_uring_sqe& e, soft_entry* s) noexcept;
 
   soft_service& service_;
@@ -41,6 +46,7 @@ class soft_closing {
 // Implementation
 
 inline void soft_closing::close(const io_uring_sqe& e) noexcept {
+  cancel_all_on(e.fd);
   const record* const r = service_.waits.find(e.fd);
   if (r == nullptr || r->at_work == 0) return close_now(e, nullptr);
   soft_entry* const s = service_.entries.take(e, {});
@@ -53,13 +59,7 @@ inline void soft_closing::close(const io_uring_sqe& e) noexcept {
 /// entry yet.
 inline void soft_closing::close_now(const io_uring_sqe& e, soft_entry* s) noexcept {
   const bool blocks = soft::is_on_disk(e.fd);
-  if (record* const r = service_.waits.find(e.fd)) {
-    const auto cancel_it = [this](soft_entry& waiting) noexcept { cancellation_.cancel(waiting); };
-    r->reading.for_each(cancel_it);
-    r->writing.for_each(cancel_it);
-    r->polling.for_each(cancel_it);
-    service_.waits.forget(e.fd);
-  }
+  service_.waits.forget(e.fd);
   if (blocks && s == nullptr) s = service_.entries.take(e, {});
   if (blocks && s != nullptr && service_.work.begin(*s) == 0) return;
   const int result = soft::run_close(e);  // without a thread for it: the loop waits
@@ -72,6 +72,7 @@ inline void soft_closing::go_on() noexcept {
     if (service_.waits.find(s.ask.fd)->at_work != 0) return;
     s.unlink();
     const io_uring_sqe e = s.ask;
+    cancel_all_on(e.fd);  // they have come since
     close_now(e, &s);
   });
 }

@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <new>
@@ -73,8 +74,8 @@ class soft_finished {
 
 class soft_work {
  public:
-  soft_work(loop_threads& threads, soft_waits& waits) noexcept
-      : threads_(threads), waits_(waits) {}
+  /// Throws: std::system_error when there is no descriptor free.
+  soft_work(loop_threads& threads, soft_waits& waits) : threads_(threads), waits_(waits) {}
 
   [[nodiscard]] int bell() const noexcept { return finished_.bell(); }
 
@@ -111,7 +112,13 @@ class soft_work {
   /// Whether a thread was told to give up and has not yet. A signal is lost on one that was just
   /// about to begin its call, so it has to be told again.
   [[nodiscard]] bool must_insist() const noexcept { return interrupted_ != 0; }
+  /// Not in each turn of a busy loop: a call that goes on after a signal would never get further
+  /// (Linux adds the timer's slack to what nanosleep says is left).
   void insist() noexcept {
+    constexpr std::chrono::milliseconds apart(1);
+    const auto now = std::chrono::steady_clock::now();
+    if (now - insisted_ < apart) return;
+    insisted_ = now;
     begun_.for_each([this](soft_entry& s) noexcept {
       if (s.interrupted.load(std::memory_order_relaxed)) threads_.pool().interrupt(s);
     });
@@ -170,6 +177,7 @@ class soft_work {
   soft_finished finished_;
   intrusive_list<soft_entry> begun_;
   unsigned interrupted_ = 0;
+  std::chrono::steady_clock::time_point insisted_{};
 };
 
 }  // namespace rondo::detail

@@ -4,6 +4,7 @@
 // Closing a descriptor of any kind. close(2) alone neither ends what is in flight on it nor, while
 // something is, tells a socket's peer; so what is in flight is canceled first.
 
+#include <algorithm>
 #include <utility>
 
 #include <rondo/io/descriptor.hpp>
@@ -19,27 +20,33 @@ struct close_op {
   descriptor fd;
   closing_descriptor closing{};
   bool others_ended = false;
+  __kernel_timespec pause{0, 1000};
 
   /// First everything that is in flight on the descriptor is canceled, again and again until there
-  /// is nothing any more: closing alone would neither end it nor, for a socket, tell the peer.
+  /// is nothing any more: closing alone would neither end it nor, for a socket, tell the peer. A
+  /// request to cancel misses what a thread of the kernel is about to begin; and what a disk is
+  /// doing nobody can end, so the pauses grow.
+  [[nodiscard]] io_uring_sqe* reserve(engine& loop) noexcept {
+    const int number = fd.native_handle();
+    if (number >= 0 && !closing.linked()) loop.begin_to_close(closing, number);
+    others_ended = number < 0 || loop.closes_when_unused() || !loop.cancel_on(number);
+    return loop.reserve();
+  }
   void prepare(io_uring_sqe& e) noexcept {
     if (others_ended) {
       io_uring_prep_close(&e, fd.release());  // closed, whatever the kernel answers
     } else {
-      io_uring_prep_cancel_fd(&e, fd.native_handle(), IORING_ASYNC_CANCEL_ALL);
+      io_uring_prep_timeout(&e, &pause, 0, 0);
     }
   }
-  bool again(int& result) noexcept {
-    if (!others_ended) {
-      others_ended = result <= 0;  // otherwise so many were found, and may not have ended yet
-      return true;
+  bool again(int&) noexcept {
+    constexpr long long longest = 8'000'000;
+    if (others_ended) {
+      if (closing.linked()) closing.unlink();
+      return false;
     }
-    closing.unlink();
-    return false;
-  }
-  [[nodiscard]] io_uring_sqe* reserve(engine& loop) noexcept {
-    if (!closing.linked()) loop.begin_to_close(closing, fd.native_handle());
-    return others_ended ? loop.reserve_close(fd.native_handle()) : loop.reserve();
+    pause.tv_nsec = std::min(pause.tv_nsec * 2, longest);
+    return true;
   }
 };
 
