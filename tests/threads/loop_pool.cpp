@@ -3,7 +3,6 @@
 #include <rondo/threads/loop_pool.hpp>
 
 #include <sched.h>
-#include <sys/resource.h>
 
 #include <atomic>
 #include <chrono>
@@ -188,20 +187,30 @@ LOOP_TEST("a pool is not run inside a running loop, which it would block") {
 }
 
 ON_BOTH_RINGS("a pool that cannot be made leaves nothing behind", {
-  const std::size_t before = rondo_test::open_descriptors();
-  {
-    rlimit limit{};
-    ::getrlimit(RLIMIT_NOFILE, &limit);
-    const rlimit low{before + 5, limit.rlim_max};
-    ::setrlimit(RLIMIT_NOFILE, &low);
+  for (rlim_t more = 0; more < 20; ++more) {  // so each descriptor of a loop is once the one too many
+    const std::size_t before = rondo_test::open_descriptors();
     std::string what;
-    try {
-      const loop_pool pool(64);
-    } catch (const std::system_error& e) {
-      what = e.what();
+    {
+      const rondo_test::descriptor_limit low(more);
+      try {
+        const loop_pool pool(64);
+      } catch (const std::system_error& e) {
+        what = e.what();
+      }
     }
-    ::setrlimit(RLIMIT_NOFILE, &limit);
     CHECK_FALSE(what.empty());
+    CHECK(rondo_test::open_descriptors() == before);
   }
-  CHECK(rondo_test::open_descriptors() == before);
+})
+
+ON_BOTH_RINGS("what is brought to a loop after its last run is dropped with the pool", {
+  const auto brought = std::make_shared<int>(0);
+  {
+    loop_pool pool(2);
+    pool.run([](std::size_t) -> task<> { co_return; });
+    pool.loop(1).post([brought] { ++*brought; });
+    CHECK(brought.use_count() == 2);
+  }
+  CHECK(brought.use_count() == 1);
+  CHECK(*brought == 0);
 })

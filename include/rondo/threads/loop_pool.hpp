@@ -19,6 +19,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <pthread.h>
 #include <sched.h>
 #include <stdexcept>
@@ -169,7 +170,7 @@ class pool_run {
 class pool_thread {
  public:
   explicit pool_thread(std::size_t index, const loop_options& options)
-      : loop(options), index_(index), thread_([this] { serve(); }) {}
+      : index_(index), loop_(std::in_place, options), thread_([this] { serve(); }) {}
   pool_thread(const pool_thread&) = delete;
   pool_thread& operator=(const pool_thread&) = delete;
   ~pool_thread() {
@@ -192,7 +193,7 @@ class pool_thread {
     changed_.wait(lock, [this] { return work_ == nullptr; });
   }
 
-  event_loop loop;
+  [[nodiscard]] event_loop& loop() noexcept { return *loop_; }
 
  private:
   template <typename F>
@@ -205,16 +206,18 @@ class pool_thread {
     std::unique_lock lock(mutex_);
     for (;;) {
       changed_.wait(lock, [this] { return ending_ || work_ != nullptr; });
-      if (work_ == nullptr) return;
+      if (work_ == nullptr) break;
       lock.unlock();
-      work_->on_thread(index_, loop);
+      work_->on_thread(index_, *loop_);
       lock.lock();
       work_ = nullptr;
       changed_.notify_all();
     }
+    loop_.reset();  // what was brought to it after its last run ends in its thread
   }
 
   std::size_t index_;
+  std::optional<event_loop> loop_;
   std::mutex mutex_;
   std::condition_variable changed_;
   pool_run* work_ = nullptr;
@@ -252,7 +255,7 @@ inline loop_pool::~loop_pool() = default;
 
 inline event_loop& loop_pool::loop(std::size_t i) const noexcept {
   RONDO_ASSERT(i < size(), "a loop_pool has loops 0 to size() - 1");
-  return threads_[i]->loop;
+  return threads_[i]->loop();
 }
 
 inline void loop_pool::run_all(const std::function<task<>(std::size_t)>& body) {
