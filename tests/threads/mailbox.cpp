@@ -214,6 +214,28 @@ LOOP_TEST("a receive that is canceled takes nothing") {
   CHECK(*one == 1);
 }
 
+LOOP_TEST("a value that comes back into a full mailbox displaces none") {
+  mailbox<int> m(this_loop(), 4);
+  for (int i = 0; i < 4; ++i) co_await m.send(i);
+  auto fifth = rondo::spawn(send_one(m, 4));
+  co_await rondo::yield();
+  // The receive takes a value, which makes room for the fifth, and gives it back.
+  const auto fail = []() -> task<> {
+    throw std::runtime_error("broken");
+    co_return;
+  };
+  const rondo::result<> both = co_await rondo::as_result(
+      [](mailbox<int>& from, task<> failing) -> task<> {
+        co_await rondo::when_all(from.receive(), std::move(failing));
+      }(m, fail()));
+  CHECK_FALSE(both.has_value());
+  co_await std::move(fifth);
+  for (int i = 0; i < 5; ++i) {
+    const std::optional<int> got = co_await m.receive();
+    CHECK(got == i);
+  }
+}
+
 LOOP_TEST("of two mailboxes in a race one is taken from") {
   mailbox<int> a(this_loop(), 100);
   mailbox<int> b(this_loop(), 100);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// A queue in a block that is allocated once: as many as it was made for, first in, first out. One
-// that comes back goes to the front; for that alone the block may grow.
+// A queue in a block that is allocated once, for as many as it was made for: first in, first out. One
+// that comes back goes to the front. Only when more come back than there is room for, or come in
+// after that, does the block grow.
 
 #include <algorithm>
 #include <bit>
@@ -30,8 +31,8 @@ class ring_buffer {
 
   [[nodiscard]] std::size_t size() const noexcept { return tail_ - head_; }
 
-  /// There is room: fewer than it was made for are in it.
   void push(T&& value) {
+    if (size() == slots_) [[unlikely]] grow();
     std::construct_at(at(tail_), std::move(value));
     ++tail_;
   }

@@ -68,7 +68,8 @@ class mailbox {
     core* core_;
   };
 
-  /// Memory for the capacity is allocated here, and none later.
+  /// Memory for the capacity is allocated here; later only when a receiver that lost a race gives a
+  /// value back for which there is no room any more.
   /// Throws: std::invalid_argument for a capacity of 0.
   mailbox(event_loop& loop, std::size_t capacity)
       : core_(std::make_shared<core>(loop, capacity)) {}
