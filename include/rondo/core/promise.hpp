@@ -28,14 +28,16 @@ class promise_base {
   promise_base(const promise_base&) = delete;
   promise_base& operator=(const promise_base&) = delete;
 
-  static void* operator new(std::size_t size) {
+  [[gnu::always_inline]] static void* operator new(std::size_t size) {
     void* const frame = allocate_frame(size);
 #if RONDO_CHECK_FRAMES
     frames.newest = frame;
 #endif
     return frame;
   }
-  static void operator delete(void* frame, std::size_t size) noexcept { free_frame(frame, size); }
+  [[gnu::always_inline]] static void operator delete(void* frame, std::size_t size) noexcept {
+    free_frame(frame, size);
+  }
 
   /// The line of work that the coroutine runs in; known once it was started.
   [[nodiscard]] scope& line() const noexcept {
