@@ -42,24 +42,20 @@ class engine : public loop_base, spawner {
 
   /// An entry to fill. When the queue is full it is handed over first; null if the kernel refuses
   /// to take it (no memory), which ends the operation with EAGAIN.
-  [[nodiscard]] io_uring_sqe* reserve() noexcept {
-    if (io_uring_sqe* entry = ring_.reserve()) [[likely]] return entry;
-    return reserve_slowly();
-  }
+  [[nodiscard]] io_uring_sqe* reserve() noexcept { return ring_.reserve_or_make_room(); }
 
   /// An entry for an opcode that the kernel may lack. The soft ring beside it serves it then.
   [[nodiscard]] io_uring_sqe* reserve_for(std::uint8_t opcode) noexcept {
     return ring_.knows(opcode) ? reserve() : reserve_beside();
   }
+
   /// From now on, until it is unlinked, a descriptor is being closed.
   void begin_to_close(closing_descriptor& c, int fd) noexcept { closings_.begin(c, fd); }
   [[nodiscard]] bool is_being_closed(int fd) noexcept { return closings_.has(fd); }
   /// It hears of closings from now on, until it unlinks itself or the loop ends.
   void admit(guest& g) noexcept { closings_.admit(g); }
   /// Whether CLOSE itself cancels what is in flight on its descriptor, and waits for it.
-  [[nodiscard]] bool closes_when_unused() const noexcept {
-    return ring_.which() == backend::epoll;
-  }
+  [[nodiscard]] bool closes_when_unused() const noexcept { return ring_.which() == backend::epoll; }
   /// Cancels what is in flight on a descriptor, again if need be. False: nothing is. The kernel
   /// finds less when it is asked to cancel by descriptor: not what its threads are about to begin,
   /// and it does not say what they are doing; and it looks at everything that is in flight.
@@ -103,12 +99,7 @@ class engine : public loop_base, spawner {
   /// Buffers in the program's memory that receiving chooses from: gives their group, or a negative
   /// errno.
   [[nodiscard]] int add_buffers(io_uring_buf_ring* buffers, std::uint16_t entries) noexcept {
-    for (unsigned attempt = 0; attempt <= 0xffff; ++attempt) {
-      const std::uint16_t group = next_group_++;
-      const int result = ring_.add_buffers(group, buffers, entries);
-      if (result != -EEXIST) return result < 0 ? result : group;
-    }
-    return -ENOSPC;
+    return ring_.add_buffers(buffers, entries);
   }
   /// Nothing in flight chooses from them.
   void remove_buffers(int group) noexcept {
@@ -190,7 +181,7 @@ class engine : public loop_base, spawner {
     if (!embedding_) [[likely]] return;
     send_cancels();
     // The soft ring is entered in any case: its descriptor stays readable until it has looked.
-    if (ring_.has_unsubmitted() || ring_.pollable() >= 0) check(ring_.enter(false, nullptr));
+    if (ring_.has_unsubmitted() || ring_.pollable() >= 0) ring_.enter(false, nullptr);
     const bool deaf = ring_.notify(embedding_->notices()) != 0;  // for want of memory
     inbox_.sleeps_on(embedding_->notices());
     embedding_->hush();  // what comes later than this is seen below, or is a new notice
@@ -233,7 +224,7 @@ class engine : public loop_base, spawner {
       sleep(limit);
       inbox_.deliver(*this);
     } else if (ring_.has_unsubmitted() || ring_.kernel_has_work()) {
-      check(ring_.enter(false, nullptr));
+      ring_.enter(false, nullptr);
     }
     if (clock_.is_virtual()) [[unlikely]] {
       reap_and_pass_time(idle);
@@ -297,40 +288,14 @@ class engine : public loop_base, spawner {
       timeout.tv_nsec = (left % std::chrono::seconds(1)).count();
     }
     if (wait || ring_.has_unsubmitted() || ring_.kernel_has_work()) {
-      check(ring_.enter(wait, limit != never ? &timeout : nullptr));
+      ring_.enter(wait, limit != never ? &timeout : nullptr);
     }
     inbox_.wake_up();
   }
 
-  /// What an enter may answer in a healthy program: done, interrupted by a signal, time is up, or
-  /// short of memory or room for completions, which the reaping that follows makes.
-  static void check(int result) noexcept {
-    if (result >= 0 || result == -EINTR || result == -ETIME || result == -EAGAIN ||
-        result == -EBUSY) {
-      return;
-    }
-    fail("io_uring_enter failed on a ring that had worked before");
-  }
-
-  [[gnu::noinline]] io_uring_sqe* reserve_slowly() noexcept {
-    for (int attempt = 0; attempt < 100; ++attempt) {
-      const int result = ring_.enter(false, nullptr);
-      if (io_uring_sqe* entry = ring_.reserve()) return entry;
-      check(result);
-      ring_.reap();  // room for completions is what the kernel may be waiting for
-    }
-    return nullptr;
-  }
-
   io_uring_sqe* reserve_beside() noexcept {
     ring* const beside = ring_.beside();
-    if (beside == nullptr) return nullptr;
-    for (int attempt = 0; attempt < 100; ++attempt) {
-      if (io_uring_sqe* const entry = beside->reserve()) return entry;
-      beside->enter(false, nullptr);
-      beside->reap();
-    }
-    return nullptr;
+    return beside != nullptr ? beside->reserve_or_make_room() : nullptr;
   }
 
   /// What the kernel does not know may be in the ring beside it.
@@ -397,7 +362,6 @@ class engine : public loop_base, spawner {
   loop_clock clock_;
   mutable time_point turn_time_ = unknown;
   std::chrono::nanoseconds slack_;
-  std::uint16_t next_group_ = 0;
   bool winds_up_ = false;
 };
 

@@ -70,20 +70,25 @@ class ring {
            (interference_ != nullptr && interference_->keeps_some());
   }
 
+  /// An entry to fill. When the queue is full it is handed over first; null if the kernel refuses
+  /// to take it (no memory).
+  [[nodiscard]] io_uring_sqe* reserve_or_make_room() noexcept {
+    if (io_uring_sqe* const entry = reserve()) [[likely]] return entry;
+    return make_room();
+  }
+
   /// Hands all entries over and collects what has completed, in one system call. With `wait` it
-  /// sleeps until there is a completion or `timeout` (relative; null: none) has passed. Gives a
-  /// negative errno when the kernel took nothing; entries stay queued then.
-  int enter(bool wait, __kernel_timespec* timeout) noexcept {
-    ++calls_;
-    if (interference_ != nullptr) [[unlikely]] {
-      if (const int refused = interfere(wait); refused < 0) return refused;
+  /// sleeps until there is a completion or `timeout` (relative; null: none) has passed. What the
+  /// kernel did not take stays queued.
+  void enter(bool wait, __kernel_timespec* timeout) noexcept {
+    const int result = hand_over(wait, timeout);
+    // What there may be in a healthy program: done, interrupted by a signal, time is up, or short of
+    // memory or of room for completions, which the reaping that follows makes.
+    if (result >= 0 || result == -EINTR || result == -ETIME || result == -EAGAIN ||
+        result == -EBUSY) {
+      return;
     }
-    if (soft_ != nullptr) [[unlikely]] return soft_->enter(wait, timeout);
-    if (beside_ != nullptr) [[unlikely]] wait = enter_beside() && wait;
-    if (!wait) return io_uring_submit_and_get_events(&queues_);
-    if (timeout == nullptr) return io_uring_submit_and_wait(&queues_, 1);
-    io_uring_cqe* first = nullptr;
-    return io_uring_submit_and_wait_timeout(&queues_, &first, 1, timeout, nullptr);
+    fail("io_uring_enter failed on a ring that had worked before");
   }
 
   /// From now on there is a write to this eventfd when completions have come; to be called again
@@ -136,16 +141,15 @@ class ring {
     return true;
   }
 
-  /// Buffers in the program's memory that receiving chooses from: the group's io_uring_buf_ring. 0
-  /// or a negative errno.
-  [[nodiscard]] int add_buffers(std::uint16_t group, io_uring_buf_ring* buffers,
-                                std::uint16_t entries) noexcept {
-    if (soft_ != nullptr) return soft_->add_buffers(group, buffers, entries);
-    io_uring_buf_reg description{};
-    description.ring_addr = reinterpret_cast<std::uintptr_t>(buffers);
-    description.ring_entries = entries;
-    description.bgid = group;
-    return io_uring_register_buf_ring(&queues_, &description, 0);
+  /// Buffers in the program's memory that receiving chooses from: gives their group, or a negative
+  /// errno.
+  [[nodiscard]] int add_buffers(io_uring_buf_ring* buffers, std::uint16_t entries) noexcept {
+    for (unsigned attempt = 0; attempt <= 0xffff; ++attempt) {
+      const std::uint16_t group = next_group_++;
+      const int result = add_group(group, buffers, entries);
+      if (result != -EEXIST) return result < 0 ? result : group;
+    }
+    return -ENOSPC;
   }
   int remove_buffers(std::uint16_t group) noexcept {
     return soft_ != nullptr ? soft_->remove_buffers(group)
@@ -172,6 +176,37 @@ class ring {
     if (a.user_data == 0) return;  // of a cancel request: what it canceled answers for itself
     auto& owner = *reinterpret_cast<in_flight*>(static_cast<std::uintptr_t>(a.user_data));
     owner.complete(owner, a.result, a.flags);
+  }
+
+  [[nodiscard]] int add_group(std::uint16_t group, io_uring_buf_ring* buffers,
+                              std::uint16_t entries) noexcept {
+    if (soft_ != nullptr) return soft_->add_buffers(group, buffers, entries);
+    io_uring_buf_reg description{};
+    description.ring_addr = reinterpret_cast<std::uintptr_t>(buffers);
+    description.ring_entries = entries;
+    description.bgid = group;
+    return io_uring_register_buf_ring(&queues_, &description, 0);
+  }
+
+  int hand_over(bool wait, __kernel_timespec* timeout) noexcept {
+    ++calls_;
+    if (interference_ != nullptr) [[unlikely]] {
+      if (const int refused = interfere(wait); refused < 0) return refused;
+    }
+    if (soft_ != nullptr) [[unlikely]] return soft_->enter(wait, timeout);
+    if (beside_ != nullptr) [[unlikely]] wait = enter_beside() && wait;
+    if (!wait) return io_uring_submit_and_get_events(&queues_);
+    if (timeout == nullptr) return io_uring_submit_and_wait(&queues_, 1);
+    io_uring_cqe* first = nullptr;
+    return io_uring_submit_and_wait_timeout(&queues_, &first, 1, timeout, nullptr);
+  }
+  [[gnu::noinline]] io_uring_sqe* make_room() noexcept {
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      enter(false, nullptr);
+      if (io_uring_sqe* const entry = reserve()) return entry;
+      reap();  // room for completions is what the kernel may be waiting for
+    }
+    return nullptr;
   }
 
   /// Before entries are handed over, in a test.
@@ -233,6 +268,7 @@ class ring {
   std::unique_ptr<ring> beside_;  // soft
   beside_poll beside_poll_;
   std::uint64_t notified_after_ = ~std::uint64_t{0};  // so many calls
+  std::uint16_t next_group_ = 0;
   pid_t owner_ = ::getpid();
 };
 
