@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "streams/conformance.hpp"
 #include "support/descriptors.hpp"
 #include "support/loop_test.hpp"
 #include "tls/certificates.hpp"
@@ -64,6 +65,52 @@ task<agreement> agree(tls_context client, tls_context server, std::string host =
   a.client = words_of(std::get<0>(both).exception(), &a.verification);
   a.server = words_of(std::get<1>(both).exception());
   co_return a;
+}
+/// A stream that does not say how far it came with a write.
+struct whole_writes {
+  unix_stream below;
+  auto read(mutable_buffer to) & { return below.read(to); }
+  auto write(const_buffer from) & { return below.write(from); }
+  auto close() & { return below.close(); }
+};
+std::pair<unix_stream, unix_stream> small_sockets() {
+  auto both = socket_pair();
+  both.first.set_send_buffer(4096);
+  both.second.set_send_buffer(4096);
+  return both;
+}
+
+/// A hundred megabytes go to a peer that sends each piece back before it reads the next.
+template <typename Below>
+task<> echoes(Below a, Below b) {
+  using secure = tls_stream<Below>;
+  constexpr std::size_t total = 100'000'000;
+  const std::string million = pattern(1'000'000);
+  const auto echo = [](secure& peer) -> task<> {
+    std::string piece(16 << 10, '\0');
+    for (std::size_t n = 0; (n = co_await peer.read(piece)) != 0;) {
+      co_await peer.write(const_buffer(piece.data(), n));
+    }
+    co_await peer.shutdown_write();
+  };
+  const auto send = [](secure& to, const std::string& piece) -> task<> {
+    for (std::size_t sent = 0; sent != total; sent += piece.size()) co_await to.write(piece);
+    co_await to.shutdown_write();
+  };
+  const auto receive = [](secure& from, const std::string& expected) -> task<bool> {
+    std::string piece(expected.size(), '\0');
+    for (std::size_t came = 0; came != total; came += piece.size()) {
+      co_await from.read_exactly(piece);
+      if (piece != expected) co_return false;
+    }
+    const std::size_t end = co_await from.read(piece);
+    co_return end == 0;
+  };
+  auto ends = co_await tls_pair(std::move(a), std::move(b), client_context(), server_context());
+  const auto all = co_await when_all(echo(ends.server), send(ends.client, million),
+                                     receive(ends.client, million));
+  const bool right = std::get<2>(all);
+  CHECK(right);
 }
 bool contains(const std::string& text, std::string_view part) {
   return text.find(part) != text.npos;
@@ -219,6 +266,13 @@ LOOP_TEST("both directions are used at the same time") {
                                read_all(ends.client), read_all(ends.server));
   const bool right = std::get<2>(all) == other && std::get<3>(all) == one;
   CHECK(right);
+}
+
+LOOP_TEST("a read does not wait for room to write, so a peer that answers before it reads on is no deadlock") {
+  auto [a, b] = small_sockets();
+  co_await echoes(std::move(a), std::move(b));
+  auto [c, d] = small_sockets();
+  co_await echoes(whole_writes{std::move(c)}, whole_writes{std::move(d)});
 }
 
 LOOP_TEST("shutdown_write ends one direction, and the other goes on") {

@@ -15,10 +15,12 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 #include <rondo/compose/as_result.hpp>
 #include <rondo/compose/shield.hpp>
+#include <rondo/compose/when_any.hpp>
 #include <rondo/core/pass.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/io/async_stream.hpp>
@@ -112,9 +114,14 @@ class tls_stream {
   task<> end_and_close();
   task<> flush();
   task<> refill();
+  task<> hear();
+  [[nodiscard]] bool others_write() noexcept { return !leaving_.try_lock().has_value(); }
   void check_open() const {
     if (closed_) throw std::system_error(make_error_code(errc::closed), "TLS");
   }
+
+  static constexpr bool can_write_some =
+      requires(std::remove_reference_t<Stream>& s, const_buffer from) { s.write_some(from); };
 
   Stream stream_;
   detail::tls_engine engine_;
@@ -182,7 +189,7 @@ task<> tls_stream<Stream>::flush() {
   const auto mine = co_await leaving_.lock();
   for (const_buffer bytes; (bytes = engine_.leaving()).size() != 0;) {
     check_open();
-    if constexpr (requires { stream_.write_some(bytes); }) {
+    if constexpr (can_write_some) {
       const std::size_t gone = co_await stream_.write_some(bytes);
       engine_.has_left(gone);
     } else {
@@ -190,6 +197,22 @@ task<> tls_stream<Stream>::flush() {
       engine_.has_left(bytes.size());
     }
   }
+}
+
+/// The peer may wait for what has not left before it sends more, or take nothing before what it
+/// sends has been read: whichever goes on first. Who is canceled then has lost no byte.
+template <typename Stream>
+  requires async_reader<Stream> && async_writer<Stream>
+task<> tls_stream<Stream>::hear() {
+  if (engine_.leaving().size() != 0) {
+    if constexpr (can_write_some) {
+      co_await when_any(flush(), refill());
+      co_return;
+    }
+    // A write that is canceled does not say how far it came, so it is not left half-way.
+    if (!others_write()) co_await flush();
+  }
+  co_await refill();
 }
 
 template <typename Stream>
@@ -205,8 +228,7 @@ task<std::size_t> tls_stream<Stream>::read(mutable_buffer to) & {
       case tls_step::ended:
         co_return 0;
       case tls_step::wants_input:
-        co_await flush();  // the peer may wait for an answer before it goes on
-        co_await refill();
+        co_await hear();
         break;
       case tls_step::wants_output:
         co_await flush();
@@ -245,8 +267,7 @@ template <typename Stream>
   requires async_reader<Stream> && async_writer<Stream>
 task<> tls_stream<Stream>::end_and_close() {
   constexpr std::chrono::seconds patience{1};
-  const bool others_write = !leaving_.try_lock().has_value();
-  if (!others_write) {
+  if (!others_write()) {
     engine_.end_output();
     co_await as_result(try_for(patience, flush()));
     // A socket that is closed with bytes in it that nobody has read drops what is on its way out.
