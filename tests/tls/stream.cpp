@@ -252,6 +252,24 @@ LOOP_TEST("a second connection to a host resumes the session of the first, on ei
   }
 }
 
+LOOP_TEST("what was not verified is not resumed by who verifies") {
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    tls_context careful;
+    SSL_CTX_set_max_proto_version(careful.native_handle(), version);
+    tls_context careless = careful;
+    careless.verify(false);
+    const auto theirs = server_context();
+    auto plain = co_await tcp_pair();
+    auto ends = co_await tls_pair(std::move(plain.a), std::move(plain.b), careless, theirs);
+    co_await ends.server.write("x");
+    std::array<char, 1> byte;
+    co_await ends.client.read_exactly(byte);  // the ticket comes before it
+    co_await when_all(ends.client.close(), ends.server.close());
+    const agreement a = co_await agree(careful, theirs);
+    CHECK(contains(a.client, "certificate verify failed"));
+  }
+}
+
 // Reading and writing
 
 LOOP_TEST("both directions are used at the same time") {

@@ -8,7 +8,8 @@
 //     auto server = rondo::tls_context().certificate("chain.pem", "key.pem").alpn({"h2", "http/1.1"});
 //
 // Defaults: TLS 1.2 or newer, and a client verifies the server's certificate and name. Sessions are
-// resumed: a client keeps the last one of each host, if its connection was closed in order.
+// resumed: a client keeps the last one of each host that it has verified, if the connection was
+// closed in order.
 
 #include <concepts>
 #include <cstddef>
@@ -208,19 +209,22 @@ inline int tls_context::select_protocol(::SSL*, const unsigned char** out, unsig
   return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/// Gives 1 if it has taken the session over. Servers send the client what they have to remember.
+/// Servers send the client what they have to remember. A session of a server that was not verified
+/// is not kept: who resumes it is not shown a certificate.
+/// Gives 0: OpenSSL keeps its own reference.
 inline int tls_context::keep_session(::SSL* connection, ::SSL_SESSION* session) noexcept {
+  if ((::SSL_get_verify_mode(connection) & SSL_VERIFY_PEER) == 0) return 0;
   const char* const host = ::SSL_get_servername(connection, TLSEXT_NAMETYPE_host_name);
   if (::SSL_is_server(connection) == 1 || host == nullptr) return 0;
   auto& shared = *static_cast<detail::tls_shared*>(
       SSL_CTX_get_app_data(::SSL_get_SSL_CTX(connection)));
+  ::SSL_SESSION_up_ref(session);
+  detail::ssl_session_ptr mine(session);
   try {
-    const std::string name = host;
-    shared.sessions.put(name, detail::ssl_session_ptr(session));
-    return 1;
-  } catch (const std::bad_alloc&) {
-    return 0;
+    shared.sessions.put(host, std::move(mine));
+  } catch (const std::bad_alloc&) {  // then it is not resumed
   }
+  return 0;
 }
 
 inline tls_context& tls_context::verify(bool on) {
