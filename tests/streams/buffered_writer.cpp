@@ -46,9 +46,10 @@ struct sink {
 /// Has no write_some.
 struct plain_sink {
   std::string all;
+  bool waits = false;
   task<> write(rondo::const_buffer from) & {
     all.append(static_cast<const char*>(from.data()), from.size());
-    co_return;
+    if (waits) co_await rondo::sleep_for(1h);
   }
 };
 
@@ -121,6 +122,29 @@ VIRTUAL_TEST("a flush that is canceled or fails keeps the rest, and the next one
     co_await out.flush();
     CHECK(s.all == "0123456789");
   }
+}
+
+VIRTUAL_TEST("what a canceled flush gave to a stream that does not say how far it came is not sent again") {
+  plain_sink s;
+  buffered_writer out(s);
+  co_await out.write("abc");
+  s.waits = true;
+  const std::error_code code = co_await code_of(rondo::with_timeout(1s, out.flush()));
+  CHECK(code == std::errc::timed_out);
+  CHECK(out.pending() == 0);
+  s.waits = false;
+  co_await out.write("def");
+  co_await out.flush();
+  CHECK(s.all == "abcdef");
+}
+
+VIRTUAL_TEST("a flush reaches through a buffer to the one beneath") {
+  sink s;
+  buffered_writer below(s);
+  buffered_writer<buffered_writer<sink&>&> out(below);
+  co_await out.write("abc");
+  co_await out.flush();
+  CHECK(s.all == "abc");
 }
 
 VIRTUAL_TEST("a write that is canceled while it makes room has taken nothing") {

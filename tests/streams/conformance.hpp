@@ -222,6 +222,29 @@ struct stream_tests {
     CHECK(arrived == std::string(arrived.size(), 'x'));
   }
 
+  static task<> flushes_each_byte_once() {
+    auto ends = co_await Kind::make();
+    const std::string sent = pattern(16 << 20);
+    buffered_writer out(ends.writer, sent.size());
+    co_await out.write(sent);
+    std::string received;
+    for (int i = 0; i < 5; ++i) {
+      auto flushing = spawn(code_of(out.flush()));
+      co_await try_for(std::chrono::milliseconds(10), flushing.wait());
+      CHECK_FALSE(flushing.done());
+      flushing.cancel();
+      const std::error_code code = co_await flushing;
+      CHECK(code == errc::canceled);
+      std::string some(10'000, '\0');
+      co_await ends.reader.read_exactly(some);
+      received += some;
+    }
+    const auto both = co_await when_all(read_to_end(ends.reader), out.close());
+    received += std::get<0>(both);
+    const bool same = received == sent;
+    CHECK(same);
+  }
+
   static task<> closes_in_a_canceled_scope() {
     auto ends = co_await Kind::make();
     const auto close_it = [](writer& w) -> task<> {
@@ -332,6 +355,8 @@ struct stream_tests {
   STREAM_TEST(kind, name ": close ends a read, which has ended when it returns, and may be repeated", \
               is_closed_under_a_read)                                                            \
   STREAM_TEST(kind, name ": close ends a write", is_closed_under_a_write)                        \
+  STREAM_TEST(kind, name ": a buffered flush that is canceled again and again sends each byte once", \
+              flushes_each_byte_once)                                                            \
   STREAM_TEST(kind, name ": a canceled task can close it", closes_in_a_canceled_scope)           \
   STREAM_TEST(kind, name ": a close that was made before closes when it is awaited",             \
               is_closed_after_what_uses_it)                                                      \

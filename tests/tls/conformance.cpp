@@ -33,7 +33,23 @@ struct to_server {
   }
 };
 
+/// A reader around TLS around a reader, as after STARTTLS.
+struct buffered_twice {
+  using below = rondo::buffered_reader<rondo::unix_stream>;
+  using reader = rondo::buffered_reader<rondo::tls_stream<below>>;
+  using writer = reader;
+  static task<stream_ends<buffered_twice>> make() {
+    auto [a, b] = rondo::socket_pair();
+    auto both = co_await rondo::test::tls_pair(below(std::move(a)), below(std::move(b)),
+                                               rondo::test::client_context(),
+                                               rondo::test::server_context());
+    stream_ends<buffered_twice> ends{reader(std::move(both.server)), reader(std::move(both.client))};
+    co_return ends;
+  }
+};
+
 }  // namespace
 
 STREAM_TESTS(to_client, "tls")
 STREAM_TESTS(to_server, "tls over a unix socket")
+STREAM_TESTS(buffered_twice, "tls between two buffers")

@@ -68,6 +68,7 @@ task<agreement> agree(tls_context client, tls_context server, std::string host =
 }
 /// A stream that does not say how far it came with a write.
 struct whole_writes {
+  explicit whole_writes(unix_stream s) : below(std::move(s)) {}
   unix_stream below;
   auto read(mutable_buffer to) & { return below.read(to); }
   auto write(const_buffer from) & { return below.write(from); }
@@ -290,7 +291,7 @@ LOOP_TEST("a read does not wait for room to write, so a peer that answers before
   auto [a, b] = small_sockets();
   co_await echoes(std::move(a), std::move(b));
   auto [c, d] = small_sockets();
-  co_await echoes(whole_writes{std::move(c)}, whole_writes{std::move(d)});
+  co_await echoes(whole_writes(std::move(c)), whole_writes(std::move(d)));
 }
 
 LOOP_TEST("shutdown_write ends one direction, and the other goes on") {
@@ -363,6 +364,50 @@ LOOP_TEST("after a write that was canceled half-way the stream goes on with the 
   CHECK(came.size() < (16 << 20));
   CHECK(came.ends_with("xthe end"));
   CHECK(came.find_first_not_of('x') == came.size() - 7);
+}
+
+LOOP_TEST("write_some gives how much was taken, which goes before the next, also when it is canceled") {
+  auto [a, b] = small_sockets();
+  auto ends = co_await tls_pair(std::move(a), std::move(b), client_context(), server_context());
+  using local = tls_stream<unix_stream>;
+  const std::string sent = pattern(1'000'000);
+  std::size_t taken = 0;
+  for (std::error_code code; !code;) {  // until the ring is full
+    const auto write = [](local& to, const std::string& text, std::size_t& at) -> task<> {
+      at += co_await to.write_some(const_buffer(text).after(at));
+    };
+    auto writing = spawn(code_of(write(ends.client, sent, taken)));
+    co_await try_for(10ms, writing.wait());
+    writing.cancel();
+    code = co_await writing;
+  }
+  CHECK(taken > 0);
+  CHECK(taken < sent.size());
+  const auto flush_and_close = [](local& to) -> task<> {
+    co_await to.flush();
+    co_await to.close();
+  };
+  const auto both = co_await when_all(read_to_end(ends.server), flush_and_close(ends.client));
+  const bool same = std::get<0>(both) == sent.substr(0, taken);
+  CHECK(same);
+}
+
+LOOP_TEST("a write that is canceled half-way over a stream that does not say how far it came is the last") {
+  auto [a, b] = small_sockets();
+  auto ends = co_await tls_pair(whole_writes(std::move(a)), whole_writes(std::move(b)),
+                                client_context(), server_context());
+  using local = tls_stream<whole_writes>;
+  const auto write_much = [](local& to) -> task<> { co_await to.write(pattern(1'000'000)); };
+  auto writing = spawn(code_of(write_much(ends.client)));
+  co_await try_for(10ms, writing.wait());
+  writing.cancel();
+  const std::error_code code = co_await writing;
+  CHECK(code == errc::canceled);
+  std::array<char, 1> byte;
+  const std::string write = co_await test::words_of(ends.client.write("x"));
+  const std::string read = co_await test::words_of(ends.client.read(byte));
+  CHECK(contains(write, "it failed before"));
+  CHECK(contains(read, "it failed before"));
 }
 
 LOOP_TEST("a conversation goes over to TLS in the middle") {

@@ -100,6 +100,18 @@ class buffered_reader {
   auto write(B&& from) & {
     return stream_.write(std::forward<B>(from));
   }
+  template <detail::source_of_bytes B>
+    requires requires(std::remove_reference_t<Stream>& s, B&& from) {
+      s.write_some(std::forward<B>(from));
+    }
+  auto write_some(B&& from) & {
+    return stream_.write_some(std::forward<B>(from));
+  }
+  auto flush() &
+    requires requires(std::remove_reference_t<Stream>& s) { s.flush(); }
+  {
+    return stream_.flush();
+  }
   void shutdown_write()
     requires requires(std::remove_reference_t<Stream>& s) { s.shutdown_write(); }
   {

@@ -9,8 +9,9 @@
 //     co_await out.flush();                               // or close(), which flushes first
 //
 // Nothing is lost: a flush that is canceled or fails keeps what has not gone, and the next one goes
-// on with it. But a destructor cannot wait: what was not flushed when the writer is dropped goes
-// with it.
+// on with it. Only a stream without `write_some` does not say how much that is: what it was given is
+// never given to it again. And a destructor cannot wait: what was not flushed when the writer is
+// dropped goes with it.
 
 #include <cstddef>
 #include <cstring>
@@ -52,7 +53,8 @@ class buffered_writer {
     return take_in(detail::source<B>(std::forward<B>(from)));
   }
 
-  /// Hands on what was collected, and returns when it has gone. Canceled: go on with the next one.
+  /// Hands on what was collected, and returns when it has gone, also out of a buffer beneath.
+  /// Canceled: go on with the next one.
   task<> flush() &;
 
   /// Flushes and closes the stream. Closes it also when flushing fails or is canceled.
@@ -116,11 +118,12 @@ task<> buffered_writer<Stream>::flush() & {
     if constexpr (requires { stream_.write_some(rest); }) {
       begin_ += co_await stream_.write_some(rest);
     } else {
+      begin_ = end_;  // never twice
       co_await stream_.write(rest);
-      begin_ = end_;
     }
   }
   begin_ = end_ = 0;
+  if constexpr (requires { { stream_.flush() } -> awaitable; }) co_await stream_.flush();
 }
 
 template <async_writer Stream>

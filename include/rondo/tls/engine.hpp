@@ -14,6 +14,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <openssl/bio.h>
@@ -62,12 +63,14 @@ class tls_engine {
         host_(std::move(other.host_)),
         ssl_(std::move(other.ssl_)),
         rings_(std::move(other.rings_)),
+        code_(other.code_),
         state_(other.state_) {}
   tls_engine& operator=(tls_engine&& other) noexcept {
     std::swap(shared_, other.shared_);
     std::swap(host_, other.host_);
     std::swap(ssl_, other.ssl_);
     std::swap(rings_, other.rings_);
+    std::swap(code_, other.code_);
     std::swap(state_, other.state_);
     return *this;
   }
@@ -98,6 +101,12 @@ class tls_engine {
     if (state_ != state::fine || !ssl_ || ::SSL_is_init_finished(ssl_.get()) != 1) return;
     ::SSL_shutdown(ssl_.get());
     ::ERR_clear_error();
+  }
+
+  /// Nobody knows how much has left, so nothing works any more.
+  void give_up() noexcept {
+    code_ = std::make_error_code(std::errc::io_error);
+    state_ = state::failed;
   }
 
   // The rings, on the stream's side. Their memory stays where it is.

@@ -32,7 +32,8 @@
 namespace rondo {
 
 /// Stream: the type of the stream beneath, which it owns, or a reference to one, which is kept
-/// alive. Keep the tls_stream where it is while something is in flight on it.
+/// alive. Keep the tls_stream where it is while something is in flight on it. If it has no
+/// `write_some`, a write of its that fails or is canceled leaves nothing to go on with: tls_error.
 ///
 /// Throws, everywhere: tls_error; what the stream beneath throws; unexpected_eof when that ends and
 /// the peer had not said so, which somebody between the two may have done.
@@ -82,6 +83,15 @@ class tls_stream {
     return write_all(detail::source<B>(std::forward<B>(from)));
   }
 
+  /// Takes at least one byte and gives how many, when they have gone. Canceled: nothing was taken; or
+  /// some were, which go before the next, and it gives how many all the same.
+  template <detail::source_of_bytes B>
+  task<std::size_t> write_some(B&& from) & {
+    return write_part(detail::source<B>(std::forward<B>(from)));
+  }
+  /// Returns when everything that was taken has gone: what a canceled write has left.
+  task<> flush() &;
+
   /// Tells the peer that nothing more will come; it reads 0. Reading goes on.
   task<> shutdown_write() & {
     engine_.end_output();
@@ -111,8 +121,10 @@ class tls_stream {
   static task<tls_stream> agree(tls_stream made);
   template <typename Source>
   task<> write_all(Source from);
+  template <typename Source>
+  task<std::size_t> write_part(Source from);
+  task<std::size_t> take_some(const_buffer from);
   task<> end_and_close();
-  task<> flush();
   task<> refill();
   task<> hear();
   [[nodiscard]] bool others_write() noexcept { return !leaving_.try_lock().has_value(); }
@@ -184,7 +196,8 @@ task<> tls_stream<Stream>::refill() {
 /// Lets all bytes leave that are there. What is canceled half-way is gone on with by the next one.
 template <typename Stream>
   requires async_reader<Stream> && async_writer<Stream>
-task<> tls_stream<Stream>::flush() {
+task<> tls_stream<Stream>::flush() & {
+  co_await detail::pass();
   if (engine_.leaving().size() == 0) co_return;
   const auto mine = co_await leaving_.lock();
   for (const_buffer bytes; (bytes = engine_.leaving()).size() != 0;) {
@@ -193,7 +206,12 @@ task<> tls_stream<Stream>::flush() {
       const std::size_t gone = co_await stream_.write_some(bytes);
       engine_.has_left(gone);
     } else {
-      co_await stream_.write(bytes);
+      try {
+        co_await stream_.write(bytes);
+      } catch (...) {
+        engine_.give_up();  // how much has left?
+        throw;
+      }
       engine_.has_left(bytes.size());
     }
   }
@@ -247,20 +265,44 @@ task<> tls_stream<Stream>::read_exactly(mutable_buffer to) & {
   }
 }
 
+/// At least one byte, when there is room for them.
+template <typename Stream>
+  requires async_reader<Stream> && async_writer<Stream>
+task<std::size_t> tls_stream<Stream>::take_some(const_buffer from) {
+  using detail::tls_step;
+  for (std::size_t count = 0;;) {
+    const tls_step next = engine_.write(from, count);
+    if (next == tls_step::done) co_return count;
+    if (next == tls_step::wants_input) co_await refill();
+    if (next == tls_step::wants_output) co_await flush();
+  }
+}
+
 template <typename Stream>
   requires async_reader<Stream> && async_writer<Stream>
 template <typename Source>
 task<> tls_stream<Stream>::write_all(Source from) {
-  using detail::tls_step;
   co_await detail::pass();
   for (const_buffer rest = from; rest.size() != 0;) {
-    std::size_t count = 0;
-    const tls_step next = engine_.write(rest, count);
-    if (next == tls_step::done) rest = rest.after(count);
-    if (next == tls_step::wants_input) co_await refill();
-    if (next == tls_step::wants_output) co_await flush();
+    const std::size_t count = co_await take_some(rest);
+    rest = rest.after(count);
   }
   co_await flush();
+}
+
+template <typename Stream>
+  requires async_reader<Stream> && async_writer<Stream>
+template <typename Source>
+task<std::size_t> tls_stream<Stream>::write_part(Source from) {
+  co_await detail::pass();
+  const const_buffer bytes = from;
+  if (bytes.size() == 0) co_return 0;
+  const std::size_t count = co_await take_some(bytes);
+  try {
+    co_await flush();
+  } catch (const operation_canceled&) {  // taken is taken
+  }
+  co_return count;
 }
 
 template <typename Stream>
