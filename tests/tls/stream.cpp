@@ -306,6 +306,24 @@ LOOP_TEST("shutdown_write ends one direction, and the other goes on") {
   CHECK(answer == "answer");
 }
 
+LOOP_TEST("shutdown_write does nothing before it is awaited, and may be repeated") {
+  auto ends = co_await tls_pair();
+  buffered_reader client(ends.client);
+  static_cast<void>(client.shutdown_write());
+  co_await client.write("question");
+  co_await client.shutdown_write();
+  const std::string question = co_await read_all(ends.server);
+  co_await ends.server.write("an");
+  co_await ends.server.write("swer");
+  std::array<char, 2> space;
+  co_await client.read_exactly(space);
+  co_await client.shutdown_write();
+  co_await ends.server.shutdown_write();
+  const std::string rest = co_await client.read_all();
+  CHECK(question == "question");
+  CHECK(rest == "swer");
+}
+
 LOOP_TEST("an end that the peer did not announce is an error, each time") {
   auto ends = co_await tls_pair();
   co_await ends.client.write("abc");

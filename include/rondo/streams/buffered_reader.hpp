@@ -112,10 +112,10 @@ class buffered_reader {
   {
     return stream_.flush();
   }
-  void shutdown_write()
+  auto shutdown_write() &
     requires requires(std::remove_reference_t<Stream>& s) { s.shutdown_write(); }
   {
-    stream_.shutdown_write();
+    return stream_.shutdown_write();
   }
   auto close() &
     requires requires(std::remove_reference_t<Stream>& s) { s.close(); }

@@ -93,10 +93,7 @@ class tls_stream {
   task<> flush() &;
 
   /// Tells the peer that nothing more will come; it reads 0. Reading goes on.
-  task<> shutdown_write() & {
-    engine_.end_output();
-    return flush();
-  }
+  task<> shutdown_write() &;
   /// Tells the peer that nothing more will come, if it takes that within a second, and closes the
   /// stream. What is in flight ends with errc::closed.
   /// Canceled: no; what gives back is not canceled.
@@ -303,6 +300,14 @@ task<std::size_t> tls_stream<Stream>::write_part(Source from) {
   } catch (const operation_canceled&) {  // taken is taken
   }
   co_return count;
+}
+
+template <typename Stream>
+  requires async_reader<Stream> && async_writer<Stream>
+task<> tls_stream<Stream>::shutdown_write() & {
+  co_await detail::pass();
+  engine_.end_output();
+  co_await flush();
 }
 
 template <typename Stream>
