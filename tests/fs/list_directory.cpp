@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 
 #include <chrono>
+#include <future>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -121,6 +123,72 @@ LOOP_TEST("a stream of entries is dropped in the middle, moved, and closed") {
   CHECK_FALSE(closed.has_value());
   co_await entries.close();
 }
+
+namespace {
+
+/// Keeps the only thread of a loop until it is let go.
+struct busy_thread {
+  std::promise<void> go;
+  rondo::join_handle<void> job;
+  busy_thread() {
+    job = rondo::spawn([](std::future<void> end) -> task<> {
+      co_await rondo::to_thread([](std::future<void> told) { told.wait(); }, std::move(end));
+    }, go.get_future());
+  }
+};
+
+task<> closes_under_a_next() {
+  const digits d;
+  const auto before = rondo_test::open_descriptors();
+  auto entries = list_directory(d.folder / "");
+  const auto only = co_await entries.next();
+  CHECK(only.has_value());
+  busy_thread busy;
+  co_await round_trip();
+  auto reading = rondo::spawn(entries.next());
+  co_await round_trip();
+  auto closing = rondo::spawn(entries.close());
+  co_await round_trip();
+  busy.go.set_value();
+  co_await busy.job;
+  const auto end = co_await reading;
+  CHECK_FALSE(end.has_value());
+  co_await closing;
+  CHECK(rondo_test::open_descriptors() == before);
+}
+
+task<> is_dropped_under_a_next() {
+  const digits d;
+  const auto before = rondo_test::open_descriptors();
+  std::optional<rondo::directory_stream> entries(list_directory(d.folder / ""));
+  const auto only = co_await entries->next();
+  CHECK(only.has_value());
+  busy_thread busy;
+  co_await round_trip();
+  {
+    auto reading = rondo::spawn(entries->next());
+    co_await round_trip();
+    entries.reset();
+    busy.go.set_value();
+    co_await busy.job;
+    const auto end = co_await reading;
+    CHECK_FALSE(end.has_value());
+  }
+  CHECK(rondo_test::open_descriptors() == before);
+}
+
+void on_one_thread(task<> body) {
+  rondo::loop_options options;
+  options.max_threads = 1;
+  rondo::run(std::move(body), std::move(options));
+}
+
+}  // namespace
+
+ON_BOTH_RINGS("a close while a thread reads waits for it, and the next gives nothing more",
+              on_one_thread(closes_under_a_next());)
+ON_BOTH_RINGS("a stream that is dropped while a thread reads leaves it what it needs",
+              on_one_thread(is_dropped_under_a_next());)
 
 LOOP_TEST("a next that is canceled at any moment loses no entry") {
   const temporary_folder folder;

@@ -28,10 +28,12 @@
 #include <utility>
 
 #include <rondo/compose/cancellation.hpp>
+#include <rondo/compose/shield.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/io/descriptor.hpp>
 #include <rondo/io/ops/close.hpp>
 #include <rondo/io/ops/path.hpp>
+#include <rondo/sync/mutex.hpp>
 #include <rondo/threads/to_thread.hpp>
 
 namespace rondo {
@@ -74,33 +76,36 @@ class directory_entry {
 /// The entries of a directory. Movable. Dropped in the middle it closes itself; `close` is awaited.
 class directory_stream {
  public:
-  explicit directory_stream(std::string path) : state_(std::make_unique<state>(std::move(path))) {}
+  explicit directory_stream(std::string path) : state_(std::make_shared<state>(std::move(path))) {}
 
   /// The next entry; nullopt at the end. What is made or removed meanwhile may or may not come.
   /// In flight: one. Canceled: loses nothing, the next call goes on. Throws: std::system_error that
   /// names the path, the first time when it cannot be opened.
-  [[nodiscard]] task<std::optional<directory_entry>> next() & { return next_of(*state_); }
+  [[nodiscard]] task<std::optional<directory_entry>> next() & { return next_of(state_); }
 
-  /// Ends it early. Not canceled. After it, and after the end, `next` gives nullopt.
-  [[nodiscard]] task<> close() & { return close_it(*state_); }
+  /// Ends it early, and waits for a next that is in flight. Not canceled. After it, and after the
+  /// end, `next` gives nullopt.
+  [[nodiscard]] task<> close() & { return close_it(state_); }
 
  private:
   struct state {
     explicit state(std::string p) noexcept : path(std::move(p)) {}
     std::string path;
     descriptor folder;
+    mutex turn;           // whose the folder and the entries are
+    bool closed = false;  // soon, or already
     bool ended = false;
     std::size_t at = 0;
     std::size_t size = 0;
     alignas(std::uint64_t) std::array<char, 32768> entries;
   };
 
-  static task<std::optional<directory_entry>> next_of(state& s);
-  static task<> close_it(state& s);
+  static task<std::optional<directory_entry>> next_of(std::shared_ptr<state> s);
+  static task<> close_it(std::shared_ptr<state> s);
   static int read_entries(state* s) noexcept;
   static std::optional<directory_entry> take(state& s);
 
-  std::unique_ptr<state> state_;
+  std::shared_ptr<state> state_;  // kept by who is in flight
 };
 
 /// Opens nothing before the first `next`. The path is copied.
@@ -176,24 +181,26 @@ inline std::optional<directory_entry> directory_stream::take(state& s) {
   return std::nullopt;
 }
 
-inline task<std::optional<directory_entry>> directory_stream::next_of(state& s) {
+inline task<std::optional<directory_entry>> directory_stream::next_of(std::shared_ptr<state> s) {
   co_await checkpoint();
+  const auto mine = co_await s->turn.lock();
   for (;;) {
-    if (auto entry = take(s)) co_return entry;
-    if (s.ended) co_return std::nullopt;
-    if (!s.folder) {
-      const char* const path = s.path.c_str();
-      s.folder = co_await io::openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+    if (s->closed) co_return std::nullopt;
+    if (auto entry = take(*s)) co_return entry;
+    if (s->ended) co_return std::nullopt;
+    if (!s->folder) {
+      const char* const path = s->path.c_str();
+      s->folder = co_await io::openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
     }
-    const int result = co_await to_thread(&directory_stream::read_entries, &s);
-    if (result < 0) detail::raise_on_path(-result, "list", s.path);
+    const int result = co_await to_thread(&directory_stream::read_entries, s.get());
+    if (result < 0) detail::raise_on_path(-result, "list", s->path);
   }
 }
 
-inline task<> directory_stream::close_it(state& s) {
-  s.ended = true;
-  s.at = s.size = 0;
-  if (s.folder) co_await io::close(std::move(s.folder));
+inline task<> directory_stream::close_it(std::shared_ptr<state> s) {
+  s->closed = true;
+  const auto mine = co_await shield(s->turn.lock());
+  if (s->folder) co_await io::close(std::move(s->folder));
 }
 
 }  // namespace rondo
