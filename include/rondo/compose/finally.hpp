@@ -5,8 +5,7 @@
 // block or a destructor; this is what takes the place of asyncio's `finally: await ...`.
 //
 //     co_await finally(transfer(connection), connection.close());
-//     co_await finally(work(lock), release, lock);               // a function, and arguments for
-//     it
+//     co_await finally(work(lock), release, lock);          // a function, and arguments for it
 //
 // The cleanup runs in a shield: after a value, after an error, and after a cancellation.
 

@@ -3,10 +3,9 @@
 //
 // when_all: several things at once, all of their results. asyncio calls it gather, and so may you.
 //
-//     auto [a, b] = co_await when_all(session.get(x), session.get(y));      // a tuple
-//     std::vector<page> pages = co_await when_all(std::move(tasks));        // a range: in its
-//     order
-//     co_await when_all(all_of_them, max_concurrency{8});                   // at most 8 at a time
+//     auto [a, b] = co_await when_all(session.get(x), session.get(y));  // a tuple
+//     std::vector<page> pages = co_await when_all(std::move(tasks));    // a range: in its order
+//     co_await when_all(all_of_them, max_concurrency{8});               // at most 8 at a time
 //
 // Children are started in order, at once; whatever is awaitable may be one. When one fails, the
 // others are canceled and waited for, and the error is thrown: nothing is left running. For how

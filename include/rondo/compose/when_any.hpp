@@ -4,8 +4,7 @@
 // when_any and first_success: a race. The first to end wins, the others are canceled and waited
 // for.
 //
-//     auto first = co_await when_any(stream.read(buffer), sleep_for(1s));   // a variant; index()
-//     tells who
+//     auto first = co_await when_any(stream.read(buffer), sleep_for(1s));   // index() tells who
 //     auto page = co_await first_success(session.get(mirror1), session.get(mirror2));
 //
 // Race only what may be dropped. Plain operations lose nothing: the losers are canceled at the

@@ -7,9 +7,8 @@
 //     rondo::context_var<std::string> request_id{"none"};
 //
 //     co_await with_context(request_id, "a1", handle(request));    // compose/with_context.hpp
-//     const std::string& id = co_await request_id;                 // in a task
-//     log(request_id.get());                                       // in a plain function that one
-//     calls
+//     const std::string& id = co_await request_id;       // in a task
+//     log(request_id.get());                             // in a plain function that one calls
 //
 // The values of a line of work are a list of nodes that never change, newest first; whoever puts
 // something in front shares the rest. A spawned task holds on to the list that it was spawned with.

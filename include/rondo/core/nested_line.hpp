@@ -5,8 +5,7 @@
 // There is one child, so nothing runs at the same time; the line exists to be canceled, or not to
 // be, apart from the one around it.
 //
-//     outer line:  ... suspended on this, its leaf -------------------> told when the child has
-//     ended
+//     outer line:  ... suspended on this, its leaf -----------------> told when the child has ended
 //     inner line:                                     the child ...
 
 #include <rondo/core/awaitable.hpp>

@@ -5,12 +5,11 @@
 // child costs, so a frame that is freed waits in a list of its thread, by size, for the next one.
 //
 // - Blocks are taken one by one from operator new, so any thread and any shared object may free
-// them. - A thread keeps at most `frame_cache::most_kept` bytes; what is freed beyond that is
-// deleted, so
+//   them.
+// - A thread keeps at most `frame_cache::most_kept` bytes; what is freed beyond that is deleted, so
 //   that a thread that only frees what others allocate does not collect memory for ever.
 // - What is thread-local is constant-initialised and trivially destructible, so it can be used at
-// any
-//   time in a thread's life; a separate object gives the blocks back when the thread ends.
+//   any time in a thread's life; a separate object gives the blocks back when the thread ends.
 
 #include <cstddef>
 #include <new>

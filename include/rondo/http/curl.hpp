@@ -65,8 +65,8 @@ class curl_library {
   }
 
   /// Whether libcurl knows a file with the system's certificates. It usually knows a folder, too,
-  /// which holds the same ones; and with a folder set it reads everything anew for each connection
-  /// (60 ms of computing), while it keeps what it has read from a file.
+  /// which holds the same ones; and with a folder set it reads everything anew for each connection,
+  /// while it keeps what it has read from a file.
   [[nodiscard]] bool has_certificate_file() const noexcept { return has_certificate_file_; }
 
  private:

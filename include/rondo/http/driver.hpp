@@ -13,7 +13,7 @@
 //   1. tell libcurl which sockets are ready, and that its time has come
 //   2. collect the transfers that have ended
 //   3. remove the transfers that somebody gave up; those that ended in 2 have ended with their
-//   result
+//      result
 //   4. arm the watchers
 //
 // No callback of libcurl's runs foreign code, and none may throw: what fails in one is noted in

@@ -14,8 +14,8 @@
 //
 // Three limits, measured from the start of the await:
 //   connect_timeout     until the connection (name look-up, TCP, TLS) is there; anew for each
-//   redirect,
-//                       and not while the session has no connection left (max_connections)
+//                       redirect, and not while the session has no connection left
+//                       (max_connections)
 //   first_byte_timeout  until the first byte of the answer
 //   timeout             until the answer is complete
 // What is not set here is taken from the session; zero or less means no limit.

@@ -5,8 +5,8 @@
 //
 // A turn has two halves.
 //   look outside   hand all entries to the kernel and collect completions, in one system call,
-//   which
-//                  sleeps if nothing is ready; take messages from other threads; look at the clock
+//                  which sleeps if nothing is ready; take messages from other threads; look at the
+//                  clock
 //   resume         those who are ready, one after the other, until nobody is or they have had their
 //                  share
 //

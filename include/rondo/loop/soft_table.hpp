@@ -5,8 +5,9 @@
 // that is not in it ends with EOPNOTSUPP, unless the program has brought a function for it
 // (rondo::io::register_emulation).
 //
-//   side       what it waits for when a try finds nothing: that the descriptor is readable,
-//   writable attempt    the system call in a form that does not block (loop/soft_streams.hpp)
+//   side       what it waits for when a try finds nothing: that the descriptor is readable, or
+//              writable
+//   attempt    the system call in a form that does not block (loop/soft_streams.hpp)
 //   blocking   the call that a thread of the pool makes (loop/soft_files.hpp): when there is no
 //              attempt, when the attempt says so, and when epoll does not know the descriptor
 //   at once    a call that cannot block

@@ -8,8 +8,7 @@
 //
 // The file is read in pieces, the next one while the last one is being sent, into two buffers of
 // 128 KiB. Deliberately not sendfile(2) or splice(2): both may wait for the disk and for the peer
-// in one call, so each would hold a thread for as long as a slow peer takes; and the copy that they
-// save costs less than handing the call to a thread and back.
+// in one call, so each would hold a thread for as long as a slow peer takes.
 
 #include <algorithm>
 #include <cstddef>

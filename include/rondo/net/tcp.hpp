@@ -11,8 +11,7 @@
 //
 //     rondo::tcp_stream peer = co_await rondo::connect("example.org", 80);   // net/connect.hpp
 //     co_await peer.write("GET / HTTP/1.0\r\n\r\n");
-//     std::size_t n = co_await peer.read(buffer);                           // 0: the peer has
-//     ended
+//     std::size_t n = co_await peer.read(buffer);                  // 0: the peer has ended
 //
 // How it is read and written: net/stream_socket.hpp. Both ends send small messages at once
 // (TCP_NODELAY) unless told not to.

@@ -5,8 +5,10 @@
 //
 //     auto page = co_await with_timeout(5s, session.get(url));      // throws timeout_error
 //     auto page = co_await try_for(5s, session.get(url));           // an optional: empty after 5 s
-//     co_await with_timeout(5s, [](timeout_scope& limit) -> task<> { ... limit.reschedule(later);
-//     ... });
+//     co_await with_timeout(5s, [](timeout_scope& limit) -> task<> {
+//       ...
+//       limit.reschedule(later);
+//     });
 //
 // The limit cancels what runs under it and waits for its end, so nothing is left behind. If that
 // ends with a value all the same, the value counts. When the task around it was canceled too, the

@@ -9,10 +9,10 @@
 //     const std::size_t n = co_await rondo::io::splice(file, 0, pipe_in, -1, 65536);
 //     co_await rondo::io::splice(pipe_out, -1, socket, -1, n);
 //
-// The kernel gives both to a thread of its own, so for little they are slower than read and write.
-// In flight: what a splice waits for (bytes, or room) keeps that thread. Canceled: the thread is
-// interrupted. Closing the descriptor that it writes to ends it, with errc::closed if a thread has
-// begun and with EBADF if none has; of one that it reads from, the kernel keeps the file.
+// The kernel gives both to a thread of its own. In flight: what a splice waits for (bytes, or room)
+// keeps that thread. Canceled: the thread is interrupted. Closing the descriptor that it writes to
+// ends it, with errc::closed if a thread has begun and with EBADF if none has; of one that it reads
+// from, the kernel keeps the file.
 
 #include <cstddef>
 #include <cstdint>
