@@ -9,8 +9,8 @@
 //     co_await out.flush();                               // or close(), which flushes first
 //
 // Nothing is lost: a flush that is canceled or fails keeps what has not gone, and the next one goes
-// on with it. Only a stream without `write_some` does not say how much that is: what it was given is
-// never given to it again. And a destructor cannot wait: what was not flushed when the writer is
+// on with it. Only a stream without `write_some` does not say how much that is: what it was given
+// is never given to it again. And a destructor cannot wait: what was not flushed when the writer is
 // dropped goes with it.
 
 #include <cstddef>

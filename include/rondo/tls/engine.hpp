@@ -96,7 +96,7 @@ class tls_engine {
     if (room < size + most_around) return tls_step::wants_output;
     return step(::SSL_write_ex(ssl_.get(), from.data(), size, &count), "TLS write");
   }
-  /// Says that no more will be written, once: asked again, OpenSSL wants the peer to have ended, too.
+  /// Says that no more will be written, once: asked again, OpenSSL would look for the peer's end.
   void end_output() noexcept {
     if (state_ != state::fine || !ssl_ || ::SSL_is_init_finished(ssl_.get()) != 1) return;
     if ((::SSL_get_shutdown(ssl_.get()) & SSL_SENT_SHUTDOWN) != 0) return;

@@ -83,8 +83,8 @@ class tls_stream {
     return write_all(detail::source<B>(std::forward<B>(from)));
   }
 
-  /// Takes at least one byte and gives how many, when they have gone. Canceled: nothing was taken; or
-  /// some were, which go before the next, and it gives how many all the same.
+  /// Takes at least one byte and gives how many, when they have gone. Canceled: nothing was taken;
+  /// or some were, which go before the next, and it gives how many all the same.
   template <detail::source_of_bytes B>
   task<std::size_t> write_some(B&& from) & {
     return write_part(detail::source<B>(std::forward<B>(from)));
