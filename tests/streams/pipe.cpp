@@ -3,6 +3,7 @@
 #include <rondo/streams/pipe.hpp>
 
 #include <csignal>
+#include <exception>
 #include <string>
 
 #include "support/descriptors.hpp"
@@ -29,28 +30,43 @@ TEST_CASE("both ends of a pipe close on exec, and are released and adopted") {
   CHECK(rondo_test::open_descriptors() == before);
 }
 
-TEST_CASE("no descriptor is left: the pipe is an error, and so is a copy of a standard stream") {
-  const auto before = rondo_test::open_descriptors();
+namespace {
+
+/// What is thrown where no descriptor is left. UndefinedBehaviorSanitizer opens a pipe to look at an
+/// object of a type that it has not seen yet, so it sees one before, and the error afterwards.
+std::exception_ptr error_without_descriptors(void (*call)()) {
+  REQUIRE(std::system_error(EMFILE, std::system_category(), "seen").code());
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   rlimit none = limit;
   none.rlim_cur = 3;
-  std::error_code pipe_code;
-  std::string words;
+  std::exception_ptr error;
   ::setrlimit(RLIMIT_NOFILE, &none);
   try {
-    static_cast<void>(make_pipe());
-  } catch (const std::system_error& e) {
-    pipe_code = e.code();
-  }
-  try {
-    static_cast<void>(rondo::standard_output());
-  } catch (const std::system_error& e) {
-    words = e.what();
+    call();
+  } catch (...) {
+    error = std::current_exception();
   }
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  CHECK(pipe_code == std::errc::too_many_files_open);
-  CHECK_THAT(words, Catch::Matchers::ContainsSubstring("standard output: "));
+  return error;
+}
+
+}  // namespace
+
+TEST_CASE("no descriptor is left: the pipe is an error, and so is a copy of a standard stream") {
+  const auto before = rondo_test::open_descriptors();
+  const auto pipe = error_without_descriptors([] { static_cast<void>(make_pipe()); });
+  const auto copy =
+      error_without_descriptors([] { static_cast<void>(rondo::standard_output()); });
+  REQUIRE(pipe);
+  REQUIRE(copy);
+  try {
+    std::rethrow_exception(pipe);
+  } catch (const std::system_error& e) {
+    CHECK(e.code() == std::errc::too_many_files_open);
+  }
+  CHECK_THROWS_WITH(std::rethrow_exception(copy),
+                    Catch::Matchers::ContainsSubstring("standard output: "));
   CHECK(rondo_test::open_descriptors() == before);
 }
 
