@@ -104,6 +104,27 @@ POSTGRES_TEST(
   CHECK(left == committed);
 }
 
+POSTGRES_TEST("a transaction that a frozen server does not roll back ends within the limit") {
+  auto c = co_await with_table(server);
+  c.cancel_timeout(100ms);
+  rondo::event asleep;
+  const auto body = [](postgres::connection& t, rondo::event& reached) -> task<> {
+    co_await insert(t, 1);
+    reached.set();
+    co_await rondo::sleep_for(1h);
+  };
+  auto running = rondo::spawn(c.transaction(body, std::ref(asleep)));
+  co_await asleep.wait();
+  const postgres_server::freeze frozen(server);
+  const stopwatch since;
+  running.cancel();
+  const auto code = co_await code_of(std::move(running));
+  CHECK(code == rondo::errc::canceled);
+  CHECK(since.elapsed() >= 100ms);
+  CHECK(since.elapsed() < 2s);
+  CHECK_FALSE(c.is_open());
+}
+
 POSTGRES_TEST("a body that swallows the error of a statement does not pass for a commit") {
   auto c = co_await with_table(server);
   const auto body = [](postgres::connection& t) -> task<> {

@@ -105,7 +105,8 @@ class connection {
   /// Whether nothing is left over: no transaction, and nothing under way.
   [[nodiscard]] bool is_idle() const noexcept { return session_ && session_->is_idle(); }
 
-  /// How long a canceled statement may take to stop. Default: 5 s.
+  /// How long a canceled statement may take to stop, and a transaction to be rolled back. Default:
+  /// 5 s.
   void cancel_timeout(std::chrono::nanoseconds limit) & { mine().cancel_timeout = limit; }
   [[nodiscard]] std::chrono::nanoseconds cancel_timeout() const { return mine().cancel_timeout; }
   /// Is called with each warning and notice of the server, during the await that reads it. It may

@@ -9,6 +9,7 @@
 //
 // One inside another is a savepoint.
 
+#include <chrono>
 #include <concepts>
 #include <exception>
 #include <functional>
@@ -20,8 +21,10 @@
 #include <rondo/compose/cancellation.hpp>
 #include <rondo/compose/combinator.hpp>
 #include <rondo/compose/shield.hpp>
+#include <rondo/compose/when_any.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/postgres/session.hpp>
+#include <rondo/time/sleep.hpp>
 
 namespace rondo::postgres {
 
@@ -71,17 +74,23 @@ class bracket {
     fields.message = "rolled back: a statement in the transaction had failed before";
     throw error(error_kind::statement_failed, std::move(fields), "commit");
   }
-  /// What cannot be rolled back is ended with its connection.
+  /// What cannot be rolled back, within cancel_timeout, is ended with its connection.
   [[nodiscard]] task<> roll_back() {
     try {
       if (session_.is_broken() || PQtransactionStatus(session_.native()) == PQTRANS_IDLE) co_return;
-      co_await session_.execute(request(undoing()));
+      co_await when_any(session_.execute(request(undoing())), break_off_in_time());
     } catch (const std::exception&) {
       session_.break_off();
     }
   }
 
  private:
+  /// Only what it ends does end, with an error.
+  [[nodiscard]] task<> break_off_in_time() {
+    co_await sleep_for(session_.cancel_timeout);
+    session_.break_off();
+    co_await sleep_for(std::chrono::nanoseconds::max());
+  }
   // Not in the await itself, where GCC 12 would destroy what ?: gives twice.
   [[nodiscard]] std::string opening() const { return outermost_ ? "begin" : "savepoint " + name_; }
   [[nodiscard]] std::string closing() const {
