@@ -3,6 +3,7 @@
 #include <rondo/postgres/pipeline.hpp>
 
 #include "postgres/servers.hpp"
+#include "support/heap.hpp"
 
 using namespace rondo::test;
 using rondo::task;
@@ -203,6 +204,25 @@ POSTGRES_TEST("COPY in a pipeline is a logic_error, and costs the connection") {
     refused = true;
   }
   CHECK(refused);
+}
+
+POSTGRES_TEST("a statement for which there was no memory is not in the pipeline") {
+  auto c = co_await postgres::connect(server.conninfo());
+  auto p = co_await c.pipeline();
+  for (std::size_t n = 1; p.size() == 0; ++n) {
+    bool refused = false;
+    rondo::testing::fail_allocation(n);
+    try {  // so many arguments that sending them allocates
+      p.query("select $17 + 1", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17);
+    } catch (const std::bad_alloc&) {
+      refused = true;
+    }
+    rondo::testing::fail_allocation(0);
+    REQUIRE(p.size() == (refused ? 0 : 1));
+  }
+  const auto all = co_await p.finish();
+  REQUIRE(all.size() == 1);
+  CHECK(all[0][0].get<int>(0) == 18);
 }
 
 POSTGRES_TEST("in a canceled task no pipeline is begun, and nothing is taken from one") {

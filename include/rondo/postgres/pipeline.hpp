@@ -107,9 +107,11 @@ inline void pipeline::add(detail::request r) {
   detail::session& s = mine();
   if (s.is_broken()) throw s.error_now(r.take_sql());
   statements_.push_back(r.sql());
-  if (r.send(s.native(), true) != 1) {
+  try {
+    s.expect(r.send(s.native(), true) == 1, r.sql());
+  } catch (...) {
     statements_.pop_back();
-    throw s.error_now(r.take_sql());
+    throw;
   }
   s.not_synced();
   ++unsynced_;
