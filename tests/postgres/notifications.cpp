@@ -13,6 +13,13 @@ task<> notify(postgres::connection& c, std::string payload) {
   co_await c.query("select pg_notify('jobs', $1)", payload);
 }
 
+/// As somebody does who is canceled in the middle of one.
+task<> leave_a_pipeline(postgres::connection& c) {
+  auto p = co_await c.pipeline();
+  p.query("select pg_sleep(1000)");
+  p.sync();
+}
+
 }  // namespace
 
 POSTGRES_TEST("what another client says with NOTIFY arrives, in order") {
@@ -95,6 +102,52 @@ POSTGRES_TEST("a canceled next loses nothing, and the connection may then be use
   for (int i = 0; i < 20; ++i) CHECK(got[static_cast<std::size_t>(i)] == std::to_string(i));
   const auto rows = co_await a.query("select 1");
   CHECK(rows.size() == 1);
+}
+
+POSTGRES_TEST("while a listener brings to rest what was left, others wait, and are not refused") {
+  auto c = co_await postgres::connect(server.conninfo());
+  co_await c.query("listen jobs");
+  auto news = c.notifications();
+  {
+    const postgres_server::freeze frozen(server);
+    co_await leave_a_pipeline(c);
+    auto listening = rondo::spawn(news.next());
+    co_await rondo::yield();
+    auto asking = rondo::spawn(c.query("select 1"));
+    co_await rondo::sleep_for(10ms);
+    CHECK_FALSE(asking.done());
+    listening.cancel();  // who waits goes on in its place
+    const auto code = co_await code_of(std::move(listening));
+    CHECK(code == rondo::errc::canceled);
+    server.tell("thaw");
+    const auto rows = co_await std::move(asking);
+    CHECK(rows[0].get<int>(0) == 1);
+  }
+  co_await leave_a_pipeline(c);
+  auto listening = rondo::spawn(news.next());
+  co_await rondo::yield();
+  co_await notify(c, "still here");
+  const auto n = co_await std::move(listening);
+  CHECK(n->payload == "still here");
+}
+
+POSTGRES_TEST("a listener that gives up a frozen server's connection: whoever waits hears of it") {
+  const auto before = co_await descriptors_at_rest();
+  {
+    auto c = co_await postgres::connect(server.conninfo());
+    c.cancel_timeout(100ms);
+    auto news = c.notifications();
+    const postgres_server::freeze frozen(server);
+    co_await leave_a_pipeline(c);
+    auto listening = rondo::spawn(news.next());
+    co_await rondo::yield();
+    const auto asking = co_await error_of(c.query("select 1"));
+    CHECK(asking.kind() == postgres::error_kind::connection_lost);
+    const auto e = co_await error_of(std::move(listening));
+    CHECK(e.kind() == postgres::error_kind::connection_lost);
+  }
+  // The server has taken the request to stop, too.
+  co_await until([&] { return rondo_test::open_descriptors() == before; });
 }
 
 POSTGRES_TEST("a server that dies, and a close, end the wait with connection_lost") {

@@ -52,8 +52,7 @@ inline task<std::optional<notification>> notification_stream::next() & {
       continue;
     }
     if (s.is_left()) {
-      const detail::session::turn mine(s);
-      co_await s.begin();
+      co_await s.begin();  // without a turn: who takes one now waits, and is not refused
       continue;
     }
     static_cast<void>(co_await when_any(readable(s.socket()), s.change()));

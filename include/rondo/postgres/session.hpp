@@ -9,7 +9,8 @@
 //
 //   idle        nothing under way
 //   in turn     one user at a time, who holds a `turn`
-//   left        under way, and nobody waits for it: recover() makes it idle
+//   left        under way, and nobody waits for it: recover() makes it idle; whoever takes a turn
+//               meanwhile waits for that
 //   broken      for ever: lost, or given up
 
 #include <chrono>
@@ -114,6 +115,19 @@ class session : public wire {
     in_turn_ = false;
     tell_change();
   }
+  class recovering {
+   public:
+    explicit recovering(session& s) noexcept : session_(s) { s.recovering_ = true; }
+    recovering(const recovering&) = delete;
+    recovering& operator=(const recovering&) = delete;
+    ~recovering() {
+      session_.recovering_ = false;
+      session_.tell_change();
+    }
+
+   private:
+    session& session_;
+  };
   [[nodiscard]] task<result_handle> drain();
   [[nodiscard]] task<> insist();
   [[nodiscard]] task<result_handle> stop_and_drain();
@@ -121,6 +135,7 @@ class session : public wire {
 
   bool in_turn_ = false;
   bool left_ = false;
+  bool recovering_ = false;
   bool unsynced_ = false;
   std::size_t syncs_ = 0;
   unsigned statements_ = 0;                  // prepared so far
@@ -133,10 +148,9 @@ inline task<> session::begin() {
   if (is_broken()) throw error_now("");
   const bool canceled = co_await cancellation_requested();
   if (canceled) co_await checkpoint();
-  if (left_) {
-    co_await recover();
-    if (is_broken()) throw error_now("");
-  }
+  while (recovering_) co_await change();
+  if (left_) co_await recover();
+  if (is_broken()) throw error_now("");
 }
 
 inline void session::leave() noexcept {
@@ -215,6 +229,7 @@ inline task<result_handle> session::stop_and_drain() {
 }
 
 inline task<result_handle> session::recover() {
+  const recovering here(*this);
   auto last = co_await try_for(cancel_timeout, stop_and_drain());
   if (last) co_return std::move(*last);
   break_off();
