@@ -8,26 +8,11 @@
 #include <exception>
 #include <utility>
 
+#include <rondo/core/changes.hpp>
 #include <rondo/core/spawned.hpp>
 #include <rondo/loop/event_loop.hpp>
 
 namespace rondo::detail {
-
-class connections;
-
-class connections_change;
-
-class [[nodiscard("it does nothing until it is awaited")]] connections_change_description
-    : public only_in_rondo {
- public:
-  using state_type = connections_change;
-
- private:
-  friend connections;
-  friend connections_change;
-  explicit connections_change_description(connections& of) noexcept : of_(&of) {}
-  connections* of_;
-};
 
 class connections : spawner {
  public:
@@ -55,35 +40,18 @@ class connections : spawner {
   }
 
   /// Waits until one has ended.
-  [[nodiscard]] connections_change_description change() noexcept {
-    return connections_change_description(*this);
-  }
+  [[nodiscard]] next_change_description change() noexcept { return changes_.next(); }
 
  private:
-  friend connections_change;
-
   void ended(spawned_base&) noexcept override {
     --size_;
-    waiting_.wake_all();
+    changes_.notify_all();
   }
 
   event_loop& loop_;
   spawner::tasks tasks_;
-  wait_list waiting_;
+  changes changes_;
   std::size_t size_ = 0;
-};
-
-class connections_change : public place_in_list {
- public:
-  explicit connections_change(connections_change_description&& d) noexcept : of_(*d.of_) {}
-
-  [[nodiscard]] bool start(scope& line, continuation told) noexcept {
-    if (line.canceled()) [[unlikely]] return refuse(line, told);
-    return wait_in(of_.waiting_, line, told);
-  }
-
- private:
-  connections& of_;
 };
 
 }  // namespace rondo::detail

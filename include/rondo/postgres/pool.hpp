@@ -26,11 +26,10 @@
 #include <utility>
 #include <vector>
 
-#include <rondo/compose/cancellation.hpp>
 #include <rondo/config.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/postgres/connection.hpp>
-#include <rondo/postgres/waiting_room.hpp>
+#include <rondo/sync/semaphore.hpp>
 #include <rondo/time/timeout.hpp>
 
 namespace rondo::postgres {
@@ -103,6 +102,7 @@ class pooled_connection {
   void swap(pooled_connection& other) noexcept {
     std::swap(pool_, other.pool_);
     std::swap(connection_, other.connection_);
+    std::swap(permit_, other.permit_);
   }
 
   [[nodiscard]] connection& operator*() noexcept RONDO_LIFETIMEBOUND { return connection_; }
@@ -114,11 +114,12 @@ class pooled_connection {
 
  private:
   friend detail::pool_state;
-  explicit pooled_connection(std::shared_ptr<detail::pool_state> pool) noexcept
-      : pool_(std::move(pool)) {}
+  pooled_connection(std::shared_ptr<detail::pool_state> pool, semaphore::permit permit) noexcept
+      : pool_(std::move(pool)), permit_(std::move(permit)) {}
 
   std::shared_ptr<detail::pool_state> pool_;  // null: nothing
   connection connection_;
+  semaphore::permit permit_;  // of the pool
 };
 
 /// Keep alive: the pool, until what was begun on it has ended. Connections that were acquired may
@@ -176,9 +177,11 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   pool_state(std::string conninfo, pool_options options)
       : conninfo_(std::move(conninfo)),
         options_(std::move(options)),
-        free_(options_.max_connections_) {
-    if (free_ == 0) throw std::invalid_argument("rondo: a pool of no connections");
-    idle_.reserve(free_);
+        permits_(options_.max_connections_) {
+    if (options_.max_connections_ == 0) {
+      throw std::invalid_argument("rondo: a pool of no connections");
+    }
+    idle_.reserve(options_.max_connections_);
   }
 
   task<pooled_connection> acquire();
@@ -189,7 +192,9 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
   }
 
   [[nodiscard]] std::size_t idle() const noexcept { return idle_.size(); }
-  [[nodiscard]] std::size_t in_use() const noexcept { return options_.max_connections_ - free_; }
+  [[nodiscard]] std::size_t in_use() const noexcept {
+    return options_.max_connections_ - permits_.available();
+  }
   void close_idle() noexcept { idle_.clear(); }
 
  private:
@@ -206,22 +211,14 @@ class pool_state : public std::enable_shared_from_this<pool_state> {
 
   std::string conninfo_;
   pool_options options_;
-  std::size_t free_;  // how many more may be in use
+  semaphore permits_;  // one for each connection that is in use
   std::vector<idle_connection> idle_;
-  waiting_room waiting_;
   bool closed_ = false;
 };
 
-/// From the moment that there is room for it, a pooled_connection stands for that room.
 inline task<pooled_connection> pool_state::acquire() {
-  const bool canceled = co_await cancellation_requested();
-  if (canceled) co_await checkpoint();
-  if (free_ != 0) {
-    --free_;
-  } else {
-    co_await waiting_.wait();  // whoever gives back hands over
-  }
-  pooled_connection mine(shared_from_this());
+  auto permit = co_await permits_.acquire();
+  pooled_connection mine(shared_from_this(), std::move(permit));
   while (auto known = take_idle()) {
     const bool in_doubt = clock::now() - known->since >= options_.check_after_;
     if (in_doubt) {
@@ -278,15 +275,15 @@ inline task<bool> pool_state::answers(connection& c) {
 
 inline void pool_state::give_back(connection c) noexcept {
   if (!closed_ && c.is_idle()) idle_.push_back({std::move(c), clock::now()});
-  if (!waiting_.wake_first()) ++free_;
 }
 
 }  // namespace detail
 
 inline void pooled_connection::release() noexcept {
   if (pool_ == nullptr) return;
-  const auto pool = std::move(pool_);
-  pool->give_back(std::move(connection_));
+  pool_->give_back(std::move(connection_));
+  permit_.release();
+  pool_.reset();  // the permit's semaphore is in it
 }
 
 inline pool::~pool() { state_->close(); }

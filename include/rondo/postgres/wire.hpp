@@ -21,11 +21,11 @@
 #include <string_view>
 #include <utility>
 
+#include <rondo/core/changes.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/io/ops/misc.hpp>
 #include <rondo/postgres/error.hpp>
 #include <rondo/postgres/libpq.hpp>
-#include <rondo/postgres/waiting_room.hpp>
 
 namespace rondo::postgres {
 
@@ -84,7 +84,7 @@ class wire {
 
   [[nodiscard]] std::optional<notification> take_notification();
   /// Waits until somebody else has read notifications, or has ended what they did.
-  [[nodiscard]] wait_description change() noexcept { return changed_.wait(); }
+  [[nodiscard]] rondo::detail::next_change_description change() noexcept { return changes_.next(); }
 
   /// Nobody gets anything from it any more; those who wait are told.
   void break_off() noexcept;
@@ -96,7 +96,7 @@ class wire {
   notice_function on_notice;
 
  protected:
-  void tell_change() noexcept { changed_.wake_all(); }
+  void tell_change() noexcept { changes_.notify_all(); }
   void lose() noexcept { lost_ = true; }
 
  private:
@@ -113,7 +113,7 @@ class wire {
   bool lost_ = false;
   bool broken_off_ = false;
   std::deque<notification> notifications_;
-  waiting_room changed_;
+  rondo::detail::changes changes_;
 };
 
 // Implementation
