@@ -3,9 +3,10 @@
 """server.py FOLDER TEMPLATE: a PostgreSQL of its own, as an ordinary user, with its data in FOLDER.
 
 It listens on a free port of the loopback and on a socket in FOLDER, and prints "PORT" when it is
-ready. With openssl installed it speaks TLS as well. Roles: postgres (trusted), and guarded, with the password "secret" (scram-sha-256, TCP only).
-TEMPLATE is a folder where a fresh cluster is kept, since initdb takes longer than a copy. Then one
-command a line on standard input, each answered by a line:
+ready. With openssl installed it speaks TLS as well. Roles: postgres (trusted), and guarded, with
+the password "secret" (scram-sha-256, TCP only). TEMPLATE is a folder where a fresh cluster is kept,
+as small as can be, since each test has a copy of its own. Then one command a line on standard
+input, each answered by a line:
 
     kill      ends all of the server's processes at once, as a crash does
     start     starts it again, on the same port
@@ -28,19 +29,28 @@ import time
 
 OPTIONS = """
 listen_addresses = '127.0.0.1'
-unix_socket_directories = '{folder}'
 fsync = off
 full_page_writes = off
 max_connections = 60
 max_wal_senders = 0
 wal_level = minimal
-shared_buffers = 16MB
+shared_buffers = 4MB
+wal_recycle = off
 autovacuum = off
+max_logical_replication_workers = 0
 log_min_messages = fatal
+"""
+# Nobody creates a database here, so nobody needs those to copy from. Vacuuming leaves fewer files.
+CONTENTS = b"""
+create role guarded login password 'secret'
+update pg_database set datistemplate = false
+drop database template0
+drop database template1
+vacuum full
 """
 CERTIFICATE = """
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj /CN=localhost \\
-  -keyout server.key -out server.crt && chmod 600 server.key
+  -keyout server.key -out server.crt && chmod 600 server.key && echo ssl = on >> postgresql.conf
 """
 ACCESS = """
 local all all trust
@@ -67,8 +77,11 @@ def ordinary_user():
 
 def give_to_the_user(folder):
     if os.geteuid() == 0:
-        for each in [folder, *folder.rglob("*")]:
-            shutil.chown(each, "nobody", "nogroup")
+        shutil.chown(folder, "nobody", "nogroup")
+
+
+def copy(folder, to):
+    subprocess.run(["cp", "-a", "--reflink=auto", folder, to], check=True)
 
 
 def make_template(template):
@@ -79,19 +92,22 @@ def make_template(template):
         scratch = pathlib.Path(scratch)
         give_to_the_user(scratch)
         subprocess.run([programs() / "initdb", "-D", scratch / "data", "-U", "postgres", "-E", "UTF8",
-                        "--locale=C.UTF-8", "--auth=trust", "--no-sync", "--no-instructions"],
+                        "--locale=C.UTF-8", "--auth=trust", "--wal-segsize=1", "--no-sync",
+                        "--no-instructions"],
                        check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                        cwd="/", **ordinary_user())
+        (scratch / "data" / "pg_hba.conf").write_text(ACCESS)
+        with open(scratch / "data" / "postgresql.conf", "a") as file:
+            file.write(OPTIONS)
         subprocess.run([programs() / "postgres", "--single", "-D", scratch / "data", "postgres"],
-                       input=b"create role guarded login password 'secret'\n", check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
-                       **ordinary_user())
+                       input=CONTENTS, check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL, cwd="/", **ordinary_user())
         if shutil.which("openssl"):
             subprocess.run(["sh", "-ec", CERTIFICATE], cwd=scratch / "data", check=True,
                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL, **ordinary_user())
         mine = pathlib.Path(tempfile.mkdtemp(dir=template.parent))
-        shutil.copytree(scratch / "data", mine / "data")
+        copy(scratch / "data", mine)
     try:
         mine.rename(template)
     except OSError:  # somebody else was faster
@@ -110,8 +126,8 @@ class server:
     def start(self):
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [programs() / "postgres", "-D", self.data, "-p", str(self.port)], cwd="/",
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                [programs() / "postgres", "-D", self.data, "-p", str(self.port), "-k", self.folder],
+                cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 **ordinary_user())
         while self.status() != "ready":
             if self.process.poll() is not None:
@@ -158,13 +174,7 @@ class server:
 def main(folder, template):
     folder, template = pathlib.Path(folder), pathlib.Path(template)
     make_template(template)
-    shutil.copytree(template / "data", folder / "data")
-    (folder / "data").chmod(0o700)
-    with open(folder / "data" / "postgresql.conf", "a") as file:
-        file.write(OPTIONS.format(folder=folder))
-        if (folder / "data" / "server.crt").exists():
-            file.write("ssl = on\n")
-    (folder / "data" / "pg_hba.conf").write_text(ACCESS)
+    copy(template / "data", folder)
     give_to_the_user(folder)
     it = server(folder)
     try:

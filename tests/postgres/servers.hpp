@@ -104,7 +104,7 @@ class postgres_server {
     std::string script = std::string(RONDO_SOURCE_DIR) + "/tests/postgres/server.py";
     std::string folder = folder_ / "";
     std::string cluster =
-        std::filesystem::read_symlink("/proc/self/exe").parent_path() / "postgres-template";
+        std::filesystem::read_symlink("/proc/self/exe").parent_path() / "postgres-cluster";
     char* argv[] = {const_cast<char*>("python3"), script.data(), folder.data(), cluster.data(),
                     nullptr};
     const int error = ::posix_spawnp(&pid_, "python3", &actions, nullptr, argv, environ);
