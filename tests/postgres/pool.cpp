@@ -154,14 +154,19 @@ POSTGRES_TEST("what was not used for long is asked first, or closed") {
 }
 
 POSTGRES_TEST("a connection that does not answer the question is replaced") {
-  postgres::pool db(server.conninfo(), postgres::pool_options().check_after(0ns));
-  const int before = co_await process_of(db);
-  const auto thaw = [](postgres_server& s) -> task<> {
-    const postgres_server::freeze frozen(s);
-    co_await rondo::sleep_for(2500ms);
-  };
-  const auto both = co_await rondo::when_all(thaw(server), process_of(db));
-  CHECK(std::get<1>(both) != before);
+  const auto descriptors = co_await descriptors_at_rest();
+  {
+    postgres::pool db(server.conninfo(), postgres::pool_options().check_after(0ns));
+    const int before = co_await process_of(db);
+    const auto thaw = [](postgres_server& s) -> task<> {
+      const postgres_server::freeze frozen(s);
+      co_await rondo::sleep_for(2500ms);
+    };
+    const auto both = co_await rondo::when_all(thaw(server), process_of(db));
+    CHECK(std::get<1>(both) != before);
+  }
+  // The server has taken the request to stop, too.
+  co_await until([&] { return rondo_test::open_descriptors() == descriptors; });
 }
 
 POSTGRES_TEST("every moment of a cancellation leaves the pool complete") {
