@@ -9,8 +9,8 @@
 //     auto answer = co_await s.get("https://example.org/prices.json");
 //     std::cout << answer.raise_for_status().json()["total"];
 //
-// To read it: session.hpp is what you use; transfer.hpp is one request; driver.hpp is how libcurl
-// and the loop work together.
+// To read it: session.hpp is what you use; exchange.hpp is one request; driver.hpp is how libcurl and
+// the loop work together.
 
 #include <rondo/http/error.hpp>
 #include <rondo/http/header_map.hpp>
@@ -18,3 +18,4 @@
 #include <rondo/http/response.hpp>
 #include <rondo/http/session.hpp>
 #include <rondo/http/session_options.hpp>
+#include <rondo/http/streamed_response.hpp>

@@ -20,6 +20,17 @@ rondo::task<> requests(std::string json, std::string inspect) {
   expect(std::get<1>(both).ok(), "so is the second");
 }
 
+rondo::task<> streams(std::string url, std::string path) {
+  http::session session;
+  auto answer = co_await session.stream(http::request("GET", url));
+  std::array<char, 50'000> part;
+  std::size_t size = 0;
+  while (const std::size_t n = co_await answer.read(part)) size += n;
+  expect(size == 100'000, "everything is read");
+  const auto saved = co_await session.download(url, path);
+  expect(saved == 100'000, "and saved");
+}
+
 }  // namespace
 
 ON_BOTH_RINGS("out of memory: two requests at once", {
@@ -27,4 +38,11 @@ ON_BOTH_RINGS("out of memory: two requests at once", {
   const std::string json = server / "json";
   const std::string inspect = server / "inspect";
   fail_each_allocation([&] { return requests(json, inspect); });
+})
+
+ON_BOTH_RINGS("out of memory: a stream and a download", {
+  python_server server;
+  const temporary_folder folder;
+  const std::string url = server / "chunked";
+  fail_each_allocation([&] { return streams(url, folder / "f"); });
 })

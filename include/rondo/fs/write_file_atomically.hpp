@@ -19,6 +19,7 @@
 #include <string_view>
 #include <sys/stat.h>
 #include <system_error>
+#include <typeinfo>
 #include <unistd.h>
 #include <utility>
 
@@ -35,9 +36,15 @@
 namespace rondo {
 
 namespace detail {
+template <typename Fill>
+task<> replace_whole_file(path_argument path, Fill fill);
+
 template <typename Source>
-task<> replace_whole_file(path_argument path, Source from);
-}
+struct fill_with {
+  Source from;
+  task<> operator()(file& f) const { co_await f.write(const_buffer(from)); }
+};
+}  // namespace detail
 
 /// Makes or replaces a file with these bytes, in one step. When it returns, they are on the disk. A
 /// file that is replaced leaves its permissions to the new one, and no more (a new file has its own
@@ -49,7 +56,9 @@ task<> replace_whole_file(path_argument path, Source from);
 /// Throws: std::system_error that names the path.
 template <detail::source_of_bytes B>
 [[nodiscard]] task<> write_file_atomically(detail::path_argument path, B&& from) {
-  return detail::replace_whole_file(std::move(path), detail::source<B>(std::forward<B>(from)));
+  using bytes = detail::source<B>;
+  return detail::replace_whole_file(std::move(path),
+                                    detail::fill_with<bytes>{bytes(std::forward<B>(from))});
 }
 
 // Implementation
@@ -76,18 +85,12 @@ inline std::string temporary_beside(std::string_view path) {
   return name;
 }
 
-/// Writes all of it, to the disk, with these permissions (of a file that is replaced) unless they
-/// are -1.
-inline task<> write_to_disk(file& f, const_buffer from, int permissions) {
-  if (permissions >= 0) {
-    const auto set_mode = [](int fd, mode_t mode) { return ::fchmod(fd, mode) == 0 ? 0 : errno; };
-    const int error =
-        co_await to_thread(set_mode, f.native_handle(), static_cast<mode_t>(permissions));
-    if (error != 0) throw std::system_error(error, std::system_category());
-  }
-  co_await f.write(from);
-  co_await f.sync();
-  co_await f.close();
+/// Of a file that is replaced.
+inline task<> set_permissions(file& f, int permissions) {
+  const auto set_mode = [](int fd, mode_t mode) { return ::fchmod(fd, mode) == 0 ? 0 : errno; };
+  const int error =
+      co_await to_thread(set_mode, f.native_handle(), static_cast<mode_t>(permissions));
+  if (error != 0) throw std::system_error(error, std::system_category());
 }
 
 /// The step, and its record in the directory.
@@ -99,8 +102,9 @@ inline task<> take_the_name(const std::string& temporary, const path_argument& p
   co_await io::fsync(opened.native_handle());
 }
 
-template <typename Source>
-task<> replace_whole_file(path_argument path, Source from) {
+/// With what `co_await fill(file&)` writes.
+template <typename Fill>
+task<> replace_whole_file(path_argument path, Fill fill) {
   int permissions = -1;
   const auto there = co_await as_result(symlink_status(path.c_str()));
   if (there) {
@@ -112,12 +116,18 @@ task<> replace_whole_file(path_argument path, Source from) {
   file f = co_await file::open(temporary,
                                open_mode::write | open_mode::create | open_mode::exclusive);
   try {
-    co_await write_to_disk(f, const_buffer(from), permissions);
+    if (permissions >= 0) co_await set_permissions(f, permissions);
+    co_await fill(f);
+    co_await f.sync();
+    co_await f.close();
     co_await shield(take_the_name(temporary, path));
     co_return;
   } catch (const std::system_error& e) {
-    const std::string what = std::string("write ") + path.c_str();
-    error = std::make_exception_ptr(std::system_error(e.code(), what));
+    error = std::current_exception();
+    if (typeid(e) == typeid(std::system_error)) {  // of the file, not of where the bytes come from
+      const std::string what = std::string("write ") + path.c_str();
+      error = std::make_exception_ptr(std::system_error(e.code(), what));
+    }
   } catch (...) {
     error = std::current_exception();
   }

@@ -21,7 +21,8 @@
 //
 // A session may live longer than the loop it was used on. A loop that ends has first ended all
 // polls and told whom it had queued, and disarms the timers of its heap; so a driver with nothing
-// running holds nothing of the loop, and goes on with the loop of its next transfer.
+// running holds nothing of the loop, and goes on with the loop of its next transfer. What is still
+// running then (a stream that somebody kept) ends as canceled.
 
 #include <cerrno>
 #include <cstddef>
@@ -57,7 +58,10 @@ struct transfer : rondo::detail::list_hook {
   bool given_up = false;
 };
 
-class driver : rondo::detail::listener, rondo::detail::ready_node, rondo::detail::timer {
+class driver : rondo::detail::listener,
+               rondo::detail::ready_node,
+               rondo::detail::timer,
+               rondo::detail::guest {
  public:
   explicit driver(session_options options);
   driver(const driver&) = delete;
@@ -80,6 +84,8 @@ class driver : rondo::detail::listener, rondo::detail::ready_node, rondo::detail
   CURLMcode start(transfer& t) noexcept;
   /// The transfer ends soon: with its result if it has one by then, else as given up.
   void give_up(transfer& t) noexcept;
+  /// At once, without a word to the transfer. Not in a callback of libcurl's.
+  void take_out(transfer& t) noexcept;
 
  private:
   ~driver() = default;
@@ -92,6 +98,7 @@ class driver : rondo::detail::listener, rondo::detail::ready_node, rondo::detail
   static void polled(void* self, watcher& w, int result) noexcept;
   static void due(timer& self) noexcept;
   static void step(listener& self) noexcept;
+  static void heard(guest& self, news what, int) noexcept;
 
   [[nodiscard]] bool watch(curl_socket_t fd, int what, watcher* known) noexcept;
   void tell_curl() noexcept;
@@ -142,7 +149,10 @@ using driver_handle = std::unique_ptr<driver, driver_closer>;
 // Implementation
 
 inline driver::driver(session_options options)
-    : listener{&driver::step}, timer(&driver::due), options_(std::move(options)) {
+    : listener{&driver::step},
+      timer(&driver::due),
+      guest(&driver::heard),
+      options_(std::move(options)) {
   static_cast<void>(curl_library::get());
   waiter = rondo::detail::continuation(static_cast<listener&>(*this));
   spare_.reserve(32);
@@ -170,6 +180,7 @@ inline void driver::close() noexcept {
   curl_multi_cleanup(multi_);
   curl_share_cleanup(cookies_);
   if (armed()) loop_->timers().disarm(*this);
+  if (guest::linked()) guest::unlink();
   while (!watched_.empty()) static_cast<watcher&>(watched_.front()).retire(loop_, retired_);
   retired_.for_each([](watcher_place& each) { each.unlink(); });
   if (!queued_) delete this;
@@ -208,7 +219,9 @@ inline bool driver::move_to(engine& loop) noexcept {
       [&busy](watcher_place& w) { busy = busy || static_cast<watcher&>(w).in_kernel(); });
   if (busy) return false;
   if (armed()) loop_->timers().disarm(*this);
+  if (guest::linked()) guest::unlink();
   loop_ = &loop;
+  loop.admit(*this);
   return true;
 }
 
@@ -229,6 +242,12 @@ inline void driver::give_up(transfer& t) noexcept {
   t.unlink();
   given_up_.push_back(t);
   wake();
+}
+
+inline void driver::take_out(transfer& t) noexcept {
+  t.unlink();
+  --count_;
+  curl_multi_remove_handle(multi_, t.easy.get());
 }
 
 // What libcurl asks for.
@@ -350,6 +369,14 @@ inline void driver::step(listener& self) noexcept {
   d.arm();
 }
 
+/// Only streams can be left: whoever awaits something has ended before the loop.
+inline void driver::heard(guest& self, news what, int) noexcept {
+  if (what != news::loop_ends) return;
+  auto& d = static_cast<driver&>(self);
+  while (!d.running_.empty()) d.finish(d.running_.front(), CURLE_ABORTED_BY_CALLBACK, 0);
+  d.loop_ = nullptr;
+}
+
 inline void driver::tell_curl() noexcept {
   int still_running = 0;
   while (!ready_.empty()) {
@@ -375,9 +402,7 @@ inline void driver::harvest() noexcept {
 }
 
 inline void driver::finish(transfer& t, CURLcode code, int error) noexcept {
-  t.unlink();
-  --count_;
-  curl_multi_remove_handle(multi_, t.easy.get());
+  take_out(t);
   t.ended(t, code, error);
 }
 
@@ -385,6 +410,10 @@ inline void driver::arm() noexcept {
   while (!to_arm_.empty()) {
     auto& w = static_cast<watcher&>(to_arm_.pop_front());
     if (!w.wants_something()) continue;
+    if (loop_->winds_up()) {
+      idle_.push_back(w);
+      continue;
+    }
     if (!w.arm(*loop_)) {
       to_arm_.push_back(w);
       return broke(EAGAIN);

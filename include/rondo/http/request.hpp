@@ -36,7 +36,7 @@ namespace rondo::http {
 
 namespace detail {
 
-class transfer_state;
+class exchange;
 
 struct time_limits {
   std::chrono::nanoseconds connect;
@@ -140,7 +140,7 @@ class request {
   [[nodiscard]] const std::string& url() const noexcept RONDO_LIFETIMEBOUND { return url_; }
 
  private:
-  friend detail::transfer_state;
+  friend detail::exchange;
 
   std::string method_;
   std::string url_;

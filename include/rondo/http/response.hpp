@@ -21,6 +21,7 @@
 namespace rondo::http {
 
 namespace detail {
+class exchange;
 class transfer_state;
 }
 
@@ -33,6 +34,8 @@ struct request_timings {
   std::chrono::microseconds first_byte{};
   std::chrono::microseconds total{};  // redirects included
 };
+
+class streamed_response;
 
 class response {
  public:
@@ -63,7 +66,9 @@ class response {
   }
 
  private:
+  friend detail::exchange;
   friend detail::transfer_state;
+  friend streamed_response;
 
   [[noreturn]] void throw_status() const;
 

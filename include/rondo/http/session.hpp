@@ -7,18 +7,28 @@
 //     auto [a, b] = co_await rondo::when_all(s.get(x), s.get(y));         // at the same time
 //     auto page = co_await rondo::with_timeout(5s, s.get(url));
 //     auto done = co_await s.send(http::request("POST", url).json(order));
+//     co_await s.download(url, "disk.iso", [](auto received, auto total) { draw(received, total); });
 //
 // Connections are kept and used again, TLS certificates are verified, redirects followed, cookies
 // kept, bodies decompressed, and the proxies of the environment used (http_proxy, https_proxy,
 // no_proxy), all by libcurl. Names are looked up by a thread of libcurl's.
 
+#include <concepts>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 
+#include <rondo/core/task.hpp>
+#include <rondo/fs/write_file_atomically.hpp>
+#include <rondo/http/download.hpp>
+#include <rondo/http/received_body.hpp>
 #include <rondo/http/request.hpp>
 #include <rondo/http/response.hpp>
 #include <rondo/http/session_options.hpp>
+#include <rondo/http/streamed_response.hpp>
 #include <rondo/http/transfer.hpp>
+#include <rondo/io/path.hpp>
 
 namespace rondo::http {
 
@@ -57,6 +67,38 @@ class session {
   [[nodiscard]] detail::transfer_description send(request r) {
     RONDO_ASSERT(driver_ != nullptr, "a moved-from http::session was used");
     return detail::transfer_description(*driver_, std::move(r));
+  }
+
+  /// For a body that is read as it comes; see streamed_response. Every limit holds as for a request
+  /// that is awaited whole, the total until the end of the body: a stream without an end needs
+  /// `request(...).timeout(0s)`.
+  /// Completes when: the head of the answer is there. Canceled, gives up the request.
+  [[nodiscard]] task<streamed_response> stream(request r) {
+    RONDO_ASSERT(driver_ != nullptr, "a moved-from http::session was used");
+    auto body = std::make_unique<detail::received_body>(*driver_, std::move(r));
+    co_await body->begin_and_wait();
+    co_return streamed_response(std::move(body));
+  }
+
+  /// Fetches into a file, which is made or replaced in one step when everything is there
+  /// (fs/write_file_atomically.hpp); until then, and after an error or a cancellation, it is as it
+  /// was. A status of 400 or more is an error. After each part progress(received, total) is called:
+  /// bytes, and of how many, 0 if the server does not say.
+  /// Gives: how many bytes the file has. Throws: http::error; std::system_error for the file.
+  template <std::invocable<std::uint64_t, std::uint64_t> Progress = detail::no_progress>
+  [[nodiscard]] task<std::uint64_t> download(request r, rondo::detail::path_argument to,
+                                             Progress progress = {}) {
+    streamed_response answer = co_await stream(std::move(r));
+    answer.raise_for_status();
+    std::uint64_t received = 0;
+    const detail::download_into<Progress> fill{answer, progress, received};
+    co_await rondo::detail::replace_whole_file(std::move(to), fill);
+    co_return received;
+  }
+  template <std::invocable<std::uint64_t, std::uint64_t> Progress = detail::no_progress>
+  [[nodiscard]] task<std::uint64_t> download(std::string url, rondo::detail::path_argument to,
+                                             Progress progress = {}) {
+    return download(request("GET", std::move(url)), std::move(to), std::move(progress));
   }
 
  private:

@@ -124,7 +124,7 @@ class session_options {
 
  private:
   friend detail::driver;
-  friend detail::transfer_state;
+  friend detail::exchange;
 
   detail::time_limits limits_{std::chrono::seconds(30), std::chrono::nanoseconds(0),
                               std::chrono::minutes(5)};

@@ -1,30 +1,21 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// One request, from `co_await` to its answer: what it tells libcurl, what it keeps of what comes
-// back, and how it ends.
-//
-// Who ends it first: libcurl (with an answer or an error), a limit, or a cancellation. The last two
-// give the transfer up, which takes effect in the driver's next step; an answer that libcurl has by
-// then counts.
+// One request whose answer is awaited as a whole. What happens between is in exchange.hpp.
 
-#include <algorithm>
-#include <chrono>
-#include <limits>
-#include <new>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 
-#include <rondo/config.hpp>
 #include <rondo/core/awaitable.hpp>
 #include <rondo/http/driver.hpp>
-#include <rondo/http/failure.hpp>
+#include <rondo/http/exchange.hpp>
 #include <rondo/http/request.hpp>
 #include <rondo/http/response.hpp>
 
 namespace rondo::http::detail {
+
+class transfer_state;
 
 class [[nodiscard("a request is not sent until it is awaited")]] transfer_description
     : public rondo::detail::only_in_rondo {
@@ -38,355 +29,45 @@ class [[nodiscard("a request is not sent until it is awaited")]] transfer_descri
   request request_;
 };
 
-class transfer_state : transfer,
-                       rondo::detail::leaf,
-                       rondo::detail::ready_node,
-                       rondo::detail::timer {
+class transfer_state final : exchange, rondo::detail::leaf, rondo::detail::ready_node {
  public:
   explicit transfer_state(transfer_description&& d)
-      : transfer(&transfer_state::has_ended),
-        leaf{&transfer_state::cancel_it},
-        timer(&transfer_state::due),
-        driver_(*d.driver_),
-        request_(std::move(d.request_)),
-        limits_(request_.limits_) {}
+      : exchange(*d.driver_, std::move(d.request_)), leaf{&transfer_state::cancel_it} {}
 
-  [[nodiscard]] bool start(rondo::detail::scope& line, rondo::detail::continuation told) noexcept;
-  [[nodiscard]] rondo::detail::outcome how() const noexcept { return how_; }
-  response take();
+  [[nodiscard]] bool start(rondo::detail::scope& line, rondo::detail::continuation told) noexcept {
+    line_ = &line;
+    waiter = told;
+    if (line.canceled()) [[unlikely]] {
+      refuse();
+      line.refuse(*this);
+    } else if (begin(static_cast<engine&>(line.loop()))) [[likely]] {
+      line.enter(*this);
+    } else {
+      loop().push(*this);
+    }
+    return true;
+  }
+  using exchange::how;
+  response take() {
+    answer().body_ = std::move(body_);
+    return std::move(answer());
+  }
 
  private:
-  using outcome = rondo::detail::outcome;
-  enum class given_up_by : unsigned char { nobody, cancellation, first_byte_limit, total_limit };
-
-  [[nodiscard]] engine& loop() const noexcept { return static_cast<engine&>(line_->loop()); }
-  [[nodiscard]] const session_options& options() const noexcept { return driver_.options(); }
-
-  void inherit_limits() noexcept;
-  [[nodiscard]] CURLcode set_up();
-  void set_up_method(option_setter& set) noexcept;
-  void set_up_tls(option_setter& set) noexcept;
-  [[nodiscard]] bool make_fields();
-
-  static std::size_t on_field(char* line, std::size_t, std::size_t size, void* self) noexcept;
-  static std::size_t on_body(char* bytes, std::size_t, std::size_t size, void* self) noexcept;
-  void take_field(std::string_view line);
-  void first_byte() noexcept;
-
-  static void due(timer& self) noexcept;
-  static void cancel_it(leaf& self) noexcept;
-  static void has_ended(transfer& self, CURLcode code, int error) noexcept;
-  void conclude(CURLcode code, int error) noexcept;
-  [[nodiscard]] bool collect() noexcept;
-
-  /// It ends before libcurl knows of it: one turn later.
-  bool end_later() noexcept {
-    how_ = outcome::error;
-    loop().push(*this);
+  static void cancel_it(leaf& self) noexcept { static_cast<transfer_state&>(self).give_up(); }
+  [[nodiscard]] bool take_body(std::string_view bytes) override {
+    body_.append(bytes);
     return true;
   }
+  void drop_body() noexcept override { body_.clear(); }
+  void over() noexcept override {
+    line_->leave();
+    loop().complete(*this);
+  }
 
-  driver& driver_;
-  request request_;
-  time_limits limits_;
   rondo::detail::scope* line_ = nullptr;
-  string_list fields_;  // what libcurl sends; it keeps no copy
-  response response_;
-  failure failure_;
-  time_point first_byte_at_ = time_point::max();  // the deadlines
-  time_point complete_at_ = time_point::max();
-  given_up_by given_up_by_ = given_up_by::nobody;
-  outcome how_ = outcome::value;
-  bool answered_ = false;
-  bool no_memory_ = false;    // in a callback
-  bool wrong_loop_ = false;
+  std::string body_;
 };
-
-// Implementation
-
-inline bool transfer_state::start(rondo::detail::scope& line,
-                                  rondo::detail::continuation told) noexcept {
-  line_ = &line;
-  waiter = told;
-  if (line.canceled()) [[unlikely]] {
-    how_ = outcome::canceled;
-    line.refuse(*this);
-    return true;
-  }
-  if (!driver_.move_to(loop())) [[unlikely]] {
-    wrong_loop_ = true;
-    return end_later();
-  }
-  inherit_limits();
-  try {
-    easy = driver_.take_easy();
-    failure_.code = easy ? set_up() : CURLE_OUT_OF_MEMORY;
-  } catch (const std::bad_alloc&) {
-    failure_.code = CURLE_OUT_OF_MEMORY;
-  }
-  if (failure_.code != CURLE_OK) [[unlikely]] return end_later();
-
-  if (limits_.first_byte > limits_.first_byte.zero()) {
-    first_byte_at_ = rondo::detail::deadline_after(loop(), limits_.first_byte);
-  }
-  if (limits_.total > limits_.total.zero())
-    complete_at_ = rondo::detail::deadline_after(loop(), limits_.total);
-  const time_point earliest = std::min(first_byte_at_, complete_at_);
-  const bool armed = earliest == time_point::max() || loop().timers().arm(*this, earliest);
-  if (!armed || driver_.start(*this) != CURLM_OK) [[unlikely]] {
-    failure_.code = CURLE_OUT_OF_MEMORY;
-    if (timer::armed()) loop().timers().disarm(*this);
-    return end_later();
-  }
-  line.enter(*this);
-  return true;
-}
-
-inline void transfer_state::inherit_limits() noexcept {
-  const time_limits& usual = options().limits_;
-  if (limits_.connect == not_set) limits_.connect = usual.connect;
-  if (limits_.first_byte == not_set) limits_.first_byte = usual.first_byte;
-  if (limits_.total == not_set) limits_.total = usual.total;
-}
-
-inline CURLcode transfer_state::set_up() {
-  option_setter set(easy.get());
-  driver_.set_up(set);
-  set(CURLOPT_PRIVATE, static_cast<void*>(static_cast<transfer*>(this)));
-  set(CURLOPT_ERRORBUFFER, &failure_.text[0]);
-  set(CURLOPT_HEADERFUNCTION, &transfer_state::on_field);
-  set(CURLOPT_HEADERDATA, static_cast<void*>(this));
-  set(CURLOPT_WRITEFUNCTION, &transfer_state::on_body);
-  set(CURLOPT_WRITEDATA, static_cast<void*>(this));
-
-  set(CURLOPT_URL, request_.url_.c_str());
-  set(CURLOPT_DEFAULT_PROTOCOL, "http");
-#if CURL_AT_LEAST_VERSION(7, 85, 0)
-  set(CURLOPT_PROTOCOLS_STR, "http,https");
-  set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-#else
-  set(CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-  set(CURLOPT_REDIR_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-#endif
-  set_up_method(set);
-  set_up_tls(set);
-  if (!make_fields()) return CURLE_OUT_OF_MEMORY;
-  set(CURLOPT_HTTPHEADER, fields_.get());
-  set(CURLOPT_USERAGENT, options().user_agent_.c_str());
-  set(CURLOPT_ACCEPT_ENCODING, "");  // all that libcurl can decompress
-  if (options().cookies_) set(CURLOPT_COOKIEFILE, "");  // none is read: it turns them on
-  set(CURLOPT_FOLLOWLOCATION, options().follow_redirects_ ? 1L : 0L);
-  set(CURLOPT_MAXREDIRS, static_cast<long>(options().max_redirects_));
-
-  // Zero would be libcurl's own default. The other limits are watched here, because libcurl has
-  // none for the first byte, and does not look at the total while a request waits for a connection.
-  const auto connect = std::chrono::ceil<std::chrono::milliseconds>(limits_.connect).count();
-  constexpr long longest = std::numeric_limits<int>::max();
-  set(CURLOPT_CONNECTTIMEOUT_MS,
-      connect <= 0 ? longest : static_cast<long>(std::min<long long>(connect, longest)));
-  return set.result();
-}
-
-/// libcurl goes on with GET after a redirect of a POST, as browsers do, and does the same for every
-/// request with a body unless told otherwise; but a method that was set by name it keeps.
-inline void transfer_state::set_up_method(option_setter& set) noexcept {
-  const std::string& method = request_.method_;
-  if (method == "HEAD") return set(CURLOPT_NOBODY, 1L);
-  if (request_.has_body_ || method == "POST" || method == "PUT" || method == "PATCH") {
-    set(CURLOPT_POST, 1L);
-    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.body_.size()));
-    set(CURLOPT_POSTFIELDS, request_.body_.data());
-    if (method == "POST") return;
-    set(CURLOPT_POSTREDIR, static_cast<long>(CURL_REDIR_POST_301 | CURL_REDIR_POST_302));
-  } else if (method == "GET") {
-    return;
-  }
-  set(CURLOPT_CUSTOMREQUEST, method.c_str());
-}
-
-inline void transfer_state::set_up_tls(option_setter& set) noexcept {
-  if (!options().verify_peer_) {
-    set(CURLOPT_SSL_VERIFYPEER, 0L);
-    set(CURLOPT_SSL_VERIFYHOST, 0L);
-  } else if (!options().ca_file_.empty()) {
-    set(CURLOPT_CAINFO, options().ca_file_.c_str());
-    set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
-  } else if (curl_library::get().has_certificate_file()) {
-    set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
-  }
-}
-
-/// False when there is no memory.
-inline bool transfer_state::make_fields() {
-  const auto add = [this](const header_map::value_type& field) {
-    // "Name:" would remove a field of libcurl's own, "Name;" sends it empty.
-    return append(fields_,
-                  field.second.empty() ? field.first + ";" : field.first + ": " + field.second);
-  };
-  const header_map& own = request_.headers_;
-  const header_map& usual = options().headers_;
-  for (const auto& field : own) {
-    if (!add(field)) return false;
-  }
-  for (const auto& field : usual) {
-    if (!own.contains(field.first) && !add(field)) return false;
-  }
-  // What libcurl would add by itself: a guess at the type, and a second's wait for servers that do
-  // not know "100 Continue".
-  for (const char* const name : {"Content-Type", "Expect"}) {
-    const bool given = own.contains(name) || usual.contains(name);
-    if (!given && !append(fields_, std::string(name) + ":")) return false;
-  }
-  return true;
-}
-
-inline std::size_t transfer_state::on_field(char* line, std::size_t, std::size_t size,
-                                            void* self) noexcept {
-  auto& t = *static_cast<transfer_state*>(self);
-  t.first_byte();
-  try {
-    t.take_field(std::string_view(line, size));
-    return size;
-  } catch (const std::bad_alloc&) {
-    t.no_memory_ = true;
-    return 0;
-  }
-}
-
-inline std::size_t transfer_state::on_body(char* bytes, std::size_t, std::size_t size,
-                                           void* self) noexcept {
-  auto& t = *static_cast<transfer_state*>(self);
-  t.first_byte();
-  try {
-    t.response_.body_.append(bytes, size);
-    return size;
-  } catch (const std::bad_alloc&) {
-    t.no_memory_ = true;
-  } catch (const std::length_error&) {
-    t.no_memory_ = true;
-  }
-  return size + 1;  // anything but size ends the transfer; with a size of 0, so would 0 not
-}
-
-/// A status line begins a new answer: after a redirect, or after "100 Continue".
-inline void transfer_state::take_field(std::string_view line) {
-  line.remove_suffix(line.size() - (line.find_last_not_of("\r\n\t ") + 1));
-  if (line.starts_with("HTTP/")) {
-    response_.headers.clear();
-    response_.body_.clear();
-    const auto code = std::min(line.find(' '), line.size());
-    const auto reason = line.find(' ', std::min(code + 1, line.size()));
-    response_.reason_ = reason == line.npos ? std::string_view() : line.substr(reason + 1);
-    // After 303 any method goes on as GET (RFC 9110, 15.4.4).
-    if (line.substr(code).starts_with(" 303") && request_.method_ != "HEAD" &&
-        options().follow_redirects_) {
-      curl_easy_setopt(easy.get(), CURLOPT_CUSTOMREQUEST, nullptr);
-    }
-    return;
-  }
-  const auto colon = line.find(':');
-  if (colon == line.npos) return;
-  std::string_view value = line.substr(colon + 1);
-  value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
-  response_.headers.add(line.substr(0, colon), value);
-}
-
-inline void transfer_state::first_byte() noexcept {
-  if (std::exchange(answered_, true)) return;
-  if (!armed() || deadline == complete_at_) return;
-  loop().timers().disarm(*this);
-  if (complete_at_ != time_point::max() && !loop().timers().arm(*this, complete_at_))
-    no_memory_ = true;
-}
-
-inline void transfer_state::due(timer& self) noexcept {
-  auto& t = static_cast<transfer_state&>(self);
-  if (t.given_up_by_ != given_up_by::nobody) return;
-  const bool waiting = !t.answered_ && t.deadline == t.first_byte_at_;
-  t.given_up_by_ = waiting ? given_up_by::first_byte_limit : given_up_by::total_limit;
-  t.driver_.give_up(t);
-}
-
-inline void transfer_state::cancel_it(leaf& self) noexcept {
-  auto& t = static_cast<transfer_state&>(self);
-  if (t.given_up_by_ != given_up_by::nobody) return;
-  t.given_up_by_ = given_up_by::cancellation;
-  t.driver_.give_up(t);
-}
-
-inline void transfer_state::has_ended(transfer& self, CURLcode code, int error) noexcept {
-  auto& t = static_cast<transfer_state&>(self);
-  if (t.armed()) t.loop().timers().disarm(t);
-  t.conclude(code, error);
-  t.driver_.give_back(std::move(t.easy));
-  t.line_->leave();
-  t.loop().complete(t);
-}
-
-inline void transfer_state::conclude(CURLcode code, int error) noexcept {
-  if (code == CURLE_OK && error == 0) {
-    if (collect()) return;
-    code = CURLE_OUT_OF_MEMORY;
-  }
-  how_ = outcome::error;
-  failure_.code = no_memory_ ? CURLE_OUT_OF_MEMORY : code;
-  failure_.error = error != 0 ? error : static_cast<int>(info<long>(easy.get(), CURLINFO_OS_ERRNO));
-  failure_.certificate = info<long>(easy.get(), CURLINFO_SSL_VERIFYRESULT);
-  failure_.asked = info<long>(easy.get(), CURLINFO_REQUEST_SIZE) > 0;
-  if (code == CURLE_OPERATION_TIMEDOUT) {
-    failure_.limit = timeout_kind::connect;
-    failure_.duration = limits_.connect;
-  } else if (code == CURLE_ABORTED_BY_CALLBACK) {
-    switch (given_up_by_) {
-      case given_up_by::first_byte_limit:
-        failure_.limit = timeout_kind::first_byte;
-        failure_.duration = limits_.first_byte;
-        break;
-      case given_up_by::total_limit:
-        failure_.limit = timeout_kind::total;
-        failure_.duration = limits_.total;
-        break;
-      default:
-        how_ = outcome::canceled;
-    }
-  }
-}
-
-inline bool transfer_state::collect() noexcept {
-  const auto time = [this](CURLINFO what) {
-    return std::chrono::microseconds(info<curl_off_t>(easy.get(), what));
-  };
-  response_.status = static_cast<int>(info<long>(easy.get(), CURLINFO_RESPONSE_CODE));
-  response_.timings.name_lookup = time(CURLINFO_NAMELOOKUP_TIME_T);
-  response_.timings.connect = time(CURLINFO_CONNECT_TIME_T);
-  response_.timings.tls = time(CURLINFO_APPCONNECT_TIME_T);
-  response_.timings.first_byte = time(CURLINFO_STARTTRANSFER_TIME_T);
-  response_.timings.total = time(CURLINFO_TOTAL_TIME_T);
-  try {
-    response_.url = info<char*>(easy.get(), CURLINFO_EFFECTIVE_URL);
-    response_.method_ = request_.method_;
-    return true;
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
-}
-
-inline response transfer_state::take() {
-  switch (how_) {
-    case outcome::value:
-      return std::move(response_);
-    case outcome::canceled:
-      throw operation_canceled();
-    case outcome::error:
-      break;
-  }
-  if (wrong_loop_) {
-    throw std::logic_error(
-        "rondo: an http::session was used on two loops at once; make one for each");
-  }
-  const auto [kind, cause] = failure_.explain();
-  throw error(kind, request_.method_, request_.url_, cause, failure_.limit);
-}
 
 static_assert(rondo::detail::operation<transfer_description>);
 

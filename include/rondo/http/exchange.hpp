@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// One request and its answer, as libcurl carries them: what it is told, what is kept of the head of
+// the answer, the limits, and how it ends. What becomes of the body, and who waits, is in
+// transfer.hpp (an answer as a whole) and received_body.hpp (a stream).
+//
+// Who ends it first: libcurl (with an answer or an error), a limit, or a cancellation. The last two
+// give the transfer up, which takes effect in the driver's next step; an answer that libcurl has by
+// then counts.
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <limits>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <rondo/config.hpp>
+#include <rondo/http/driver.hpp>
+#include <rondo/http/failure.hpp>
+#include <rondo/http/request.hpp>
+#include <rondo/http/response.hpp>
+
+namespace rondo::http::detail {
+
+class exchange : transfer, rondo::detail::timer {
+ public:
+  exchange(const exchange&) = delete;
+  exchange& operator=(const exchange&) = delete;
+
+ protected:
+  using outcome = rondo::detail::outcome;
+
+  exchange(driver& d, request&& r)
+      : transfer(&exchange::has_ended),
+        timer(&exchange::due),
+        driver_(d),
+        request_(std::move(r)),
+        limits_(request_.limits_) {}
+  ~exchange() = default;
+
+  /// False: nothing was sent, and `answer` throws why.
+  [[nodiscard]] bool begin(engine& loop) noexcept;
+  /// It ends soon; as canceled, unless it has its answer by then.
+  void give_up() noexcept;
+  /// It ends here, unless it has; `over` is not called any more.
+  void abandon() noexcept;
+  /// It was not to begin.
+  void refuse() noexcept { how_ = outcome::canceled; }
+
+  [[nodiscard]] engine& loop() const noexcept { return *loop_; }
+  [[nodiscard]] outcome how() const noexcept { return how_; }
+  /// libcurl has it.
+  [[nodiscard]] bool is_running() const noexcept { return transfer::linked(); }
+  /// Goes on with a body that was not taken.
+  void resume() noexcept;
+  /// What is there of the answer. Throws: what it has failed of.
+  [[nodiscard]] response& answer();
+  [[nodiscard]] const response& head() const noexcept { return response_; }
+
+ private:
+  enum class given_up_by : unsigned char { nobody, cancellation, first_byte_limit, total_limit };
+
+  // These run no foreign code, and start and destroy nothing.
+  /// The head of the answer is complete: of the one that is not redirected any more.
+  virtual void has_head() noexcept {}
+  /// False: not now. libcurl keeps the bytes and brings no more until `resume`.
+  /// Throws: std::bad_alloc, std::length_error.
+  [[nodiscard]] virtual bool take_body(std::string_view bytes) = 0;
+  /// Before an answer that follows a redirect.
+  virtual void drop_body() noexcept = 0;
+  virtual void over() noexcept = 0;
+
+  [[nodiscard]] const session_options& options() const noexcept { return driver_.options(); }
+
+  void inherit_limits() noexcept;
+  [[nodiscard]] CURLcode set_up();
+  void set_up_method(option_setter& set) noexcept;
+  void set_up_tls(option_setter& set) noexcept;
+  [[nodiscard]] bool make_fields();
+
+  static std::size_t on_field(char* line, std::size_t, std::size_t size, void* self) noexcept;
+  static std::size_t on_body(char* bytes, std::size_t, std::size_t size, void* self) noexcept;
+  void take_field(std::string_view line);
+  void take_status(std::string_view line);
+  void first_byte() noexcept;
+
+  static void due(timer& self) noexcept;
+  static void has_ended(transfer& self, CURLcode code, int error) noexcept;
+  void conclude(CURLcode code, int error) noexcept;
+  [[nodiscard]] bool collect() noexcept;
+  void note_origin();
+
+  driver& driver_;
+  engine* loop_ = nullptr;
+  request request_;
+  time_limits limits_;
+  string_list fields_;  // what libcurl sends; it keeps no copy
+  response response_;
+  failure failure_;
+  time_point first_byte_at_ = time_point::max();  // the deadlines
+  time_point complete_at_ = time_point::max();
+  given_up_by given_up_by_ = given_up_by::nobody;
+  outcome how_ = outcome::value;
+  bool answered_ = false;
+  bool no_memory_ = false;  // in a callback
+  bool wrong_loop_ = false;
+};
+
+// Implementation
+
+inline bool exchange::begin(engine& loop) noexcept {
+  loop_ = &loop;
+  how_ = outcome::error;
+  if (!driver_.move_to(loop)) [[unlikely]] {
+    wrong_loop_ = true;
+    return false;
+  }
+  inherit_limits();
+  try {
+    easy = driver_.take_easy();
+    failure_.code = easy ? set_up() : CURLE_OUT_OF_MEMORY;
+  } catch (const std::bad_alloc&) {
+    failure_.code = CURLE_OUT_OF_MEMORY;
+  }
+  if (failure_.code != CURLE_OK) [[unlikely]] return false;
+
+  if (limits_.first_byte > limits_.first_byte.zero()) {
+    first_byte_at_ = rondo::detail::deadline_after(loop, limits_.first_byte);
+  }
+  if (limits_.total > limits_.total.zero())
+    complete_at_ = rondo::detail::deadline_after(loop, limits_.total);
+  const time_point earliest = std::min(first_byte_at_, complete_at_);
+  const bool armed = earliest == time_point::max() || loop.timers().arm(*this, earliest);
+  if (!armed || driver_.start(*this) != CURLM_OK) [[unlikely]] {
+    failure_.code = CURLE_OUT_OF_MEMORY;
+    if (timer::armed()) loop.timers().disarm(*this);
+    return false;
+  }
+  how_ = outcome::value;
+  return true;
+}
+
+inline void exchange::give_up() noexcept {
+  if (given_up_by_ != given_up_by::nobody) return;
+  given_up_by_ = given_up_by::cancellation;
+  driver_.give_up(*this);
+}
+
+inline void exchange::abandon() noexcept {
+  if (!is_running()) return;
+  if (armed()) loop().timers().disarm(*this);
+  driver_.take_out(*this);
+  driver_.give_back(std::move(easy));
+}
+
+inline void exchange::resume() noexcept {
+  if (!is_running() || curl_easy_pause(easy.get(), CURLPAUSE_CONT) == CURLE_OK) return;
+  no_memory_ = true;  // what else libcurl may meet here, it meets again
+  driver_.give_up(*this);
+}
+
+inline void exchange::inherit_limits() noexcept {
+  const time_limits& usual = options().limits_;
+  if (limits_.connect == not_set) limits_.connect = usual.connect;
+  if (limits_.first_byte == not_set) limits_.first_byte = usual.first_byte;
+  if (limits_.total == not_set) limits_.total = usual.total;
+}
+
+inline CURLcode exchange::set_up() {
+  option_setter set(easy.get());
+  driver_.set_up(set);
+  set(CURLOPT_PRIVATE, static_cast<void*>(static_cast<transfer*>(this)));
+  set(CURLOPT_ERRORBUFFER, &failure_.text[0]);
+  set(CURLOPT_HEADERFUNCTION, &exchange::on_field);
+  set(CURLOPT_HEADERDATA, static_cast<void*>(this));
+  set(CURLOPT_WRITEFUNCTION, &exchange::on_body);
+  set(CURLOPT_WRITEDATA, static_cast<void*>(this));
+
+  set(CURLOPT_URL, request_.url_.c_str());
+  set(CURLOPT_DEFAULT_PROTOCOL, "http");
+#if CURL_AT_LEAST_VERSION(7, 85, 0)
+  set(CURLOPT_PROTOCOLS_STR, "http,https");
+  set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+#else
+  set(CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+  set(CURLOPT_REDIR_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+  set_up_method(set);
+  set_up_tls(set);
+  if (!make_fields()) return CURLE_OUT_OF_MEMORY;
+  set(CURLOPT_HTTPHEADER, fields_.get());
+  set(CURLOPT_USERAGENT, options().user_agent_.c_str());
+  set(CURLOPT_ACCEPT_ENCODING, "");  // all that libcurl can decompress
+  if (options().cookies_) set(CURLOPT_COOKIEFILE, "");  // none is read: it turns them on
+  set(CURLOPT_FOLLOWLOCATION, options().follow_redirects_ ? 1L : 0L);
+  set(CURLOPT_MAXREDIRS, static_cast<long>(options().max_redirects_));
+
+  // Zero would be libcurl's own default. The other limits are watched here, because libcurl has
+  // none for the first byte, and does not look at the total while a request waits for a connection.
+  const auto connect = std::chrono::ceil<std::chrono::milliseconds>(limits_.connect).count();
+  constexpr long longest = std::numeric_limits<int>::max();
+  set(CURLOPT_CONNECTTIMEOUT_MS,
+      connect <= 0 ? longest : static_cast<long>(std::min<long long>(connect, longest)));
+  return set.result();
+}
+
+/// libcurl goes on with GET after a redirect of a POST, as browsers do, and does the same for every
+/// request with a body unless told otherwise; but a method that was set by name it keeps.
+inline void exchange::set_up_method(option_setter& set) noexcept {
+  const std::string& method = request_.method_;
+  if (method == "HEAD") return set(CURLOPT_NOBODY, 1L);
+  if (request_.has_body_ || method == "POST" || method == "PUT" || method == "PATCH") {
+    set(CURLOPT_POST, 1L);
+    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.body_.size()));
+    set(CURLOPT_POSTFIELDS, request_.body_.data());
+    if (method == "POST") return;
+    set(CURLOPT_POSTREDIR, static_cast<long>(CURL_REDIR_POST_301 | CURL_REDIR_POST_302));
+  } else if (method == "GET") {
+    return;
+  }
+  set(CURLOPT_CUSTOMREQUEST, method.c_str());
+}
+
+inline void exchange::set_up_tls(option_setter& set) noexcept {
+  if (!options().verify_peer_) {
+    set(CURLOPT_SSL_VERIFYPEER, 0L);
+    set(CURLOPT_SSL_VERIFYHOST, 0L);
+  } else if (!options().ca_file_.empty()) {
+    set(CURLOPT_CAINFO, options().ca_file_.c_str());
+    set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
+  } else if (curl_library::get().has_certificate_file()) {
+    set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
+  }
+}
+
+/// False when there is no memory.
+inline bool exchange::make_fields() {
+  const auto add = [this](const header_map::value_type& field) {
+    // "Name:" would remove a field of libcurl's own, "Name;" sends it empty.
+    return append(fields_,
+                  field.second.empty() ? field.first + ";" : field.first + ": " + field.second);
+  };
+  const header_map& own = request_.headers_;
+  const header_map& usual = options().headers_;
+  for (const auto& field : own) {
+    if (!add(field)) return false;
+  }
+  for (const auto& field : usual) {
+    if (!own.contains(field.first) && !add(field)) return false;
+  }
+  // What libcurl would add by itself: a guess at the type, and a second's wait for servers that do
+  // not know "100 Continue".
+  for (const char* const name : {"Content-Type", "Expect"}) {
+    const bool given = own.contains(name) || usual.contains(name);
+    if (!given && !append(fields_, std::string(name) + ":")) return false;
+  }
+  return true;
+}
+
+inline std::size_t exchange::on_field(char* line, std::size_t, std::size_t size,
+                                            void* self) noexcept {
+  auto& t = *static_cast<exchange*>(self);
+  t.first_byte();
+  try {
+    t.take_field(std::string_view(line, size));
+    return size;
+  } catch (const std::bad_alloc&) {
+    t.no_memory_ = true;
+    return 0;
+  }
+}
+
+inline std::size_t exchange::on_body(char* bytes, std::size_t, std::size_t size,
+                                           void* self) noexcept {
+  auto& t = *static_cast<exchange*>(self);
+  t.first_byte();
+  try {
+    return t.take_body(std::string_view(bytes, size)) ? size : std::size_t{CURL_WRITEFUNC_PAUSE};
+  } catch (const std::bad_alloc&) {
+    t.no_memory_ = true;
+  } catch (const std::length_error&) {
+    t.no_memory_ = true;
+  }
+  return size + 1;  // anything but size ends the transfer; with a size of 0, so would 0 not
+}
+
+inline void exchange::take_field(std::string_view line) {
+  line.remove_suffix(line.size() - (line.find_last_not_of("\r\n\t ") + 1));
+  if (line.starts_with("HTTP/")) return take_status(line);
+  if (line.empty()) {
+    const int status = response_.status;
+    const bool goes_on = options().follow_redirects_ && status / 100 == 3 &&
+                         response_.headers.contains("location");
+    if (status < 200 || goes_on) return;
+    note_origin();
+    return has_head();
+  }
+  const auto colon = line.find(':');
+  if (colon == line.npos) return;
+  std::string_view value = line.substr(colon + 1);
+  value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
+  response_.headers.add(line.substr(0, colon), value);
+}
+
+/// It begins a new answer: after a redirect, or after "100 Continue".
+inline void exchange::take_status(std::string_view line) {
+  response_.headers.clear();
+  drop_body();
+  const auto code = std::min(line.find(' '), line.size());
+  const auto reason = line.find(' ', std::min(code + 1, line.size()));
+  response_.reason_ = reason == line.npos ? std::string_view() : line.substr(reason + 1);
+  response_.status = 0;
+  const char* const digits = line.data() + std::min(code + 1, line.size());
+  std::from_chars(digits, line.data() + line.size(), response_.status);
+  // After 303 any method goes on as GET (RFC 9110, 15.4.4).
+  if (response_.status == 303 && request_.method_ != "HEAD" &&
+      options().follow_redirects_) {
+    curl_easy_setopt(easy.get(), CURLOPT_CUSTOMREQUEST, nullptr);
+  }
+}
+
+inline void exchange::first_byte() noexcept {
+  if (std::exchange(answered_, true)) return;
+  if (!armed() || deadline == complete_at_) return;
+  loop().timers().disarm(*this);
+  if (complete_at_ != time_point::max() && !loop().timers().arm(*this, complete_at_))
+    no_memory_ = true;
+}
+
+inline void exchange::due(timer& self) noexcept {
+  auto& t = static_cast<exchange&>(self);
+  if (t.given_up_by_ != given_up_by::nobody) return;
+  const bool waiting = !t.answered_ && t.deadline == t.first_byte_at_;
+  t.given_up_by_ = waiting ? given_up_by::first_byte_limit : given_up_by::total_limit;
+  t.driver_.give_up(t);
+}
+
+inline void exchange::has_ended(transfer& self, CURLcode code, int error) noexcept {
+  auto& t = static_cast<exchange&>(self);
+  if (t.armed()) t.loop().timers().disarm(t);
+  t.conclude(code, error);
+  t.driver_.give_back(std::move(t.easy));
+  t.over();
+}
+
+inline void exchange::conclude(CURLcode code, int error) noexcept {
+  if (code == CURLE_OK && error == 0) {
+    if (collect()) return;
+    code = CURLE_OUT_OF_MEMORY;
+  }
+  how_ = outcome::error;
+  failure_.code = no_memory_ ? CURLE_OUT_OF_MEMORY : code;
+  failure_.error = error != 0 ? error : static_cast<int>(info<long>(easy.get(), CURLINFO_OS_ERRNO));
+  failure_.certificate = info<long>(easy.get(), CURLINFO_SSL_VERIFYRESULT);
+  failure_.asked = info<long>(easy.get(), CURLINFO_REQUEST_SIZE) > 0;
+  if (code == CURLE_OPERATION_TIMEDOUT) {
+    failure_.limit = timeout_kind::connect;
+    failure_.duration = limits_.connect;
+  } else if (code == CURLE_ABORTED_BY_CALLBACK) {
+    switch (given_up_by_) {
+      case given_up_by::first_byte_limit:
+        failure_.limit = timeout_kind::first_byte;
+        failure_.duration = limits_.first_byte;
+        break;
+      case given_up_by::total_limit:
+        failure_.limit = timeout_kind::total;
+        failure_.duration = limits_.total;
+        break;
+      default:
+        if (!no_memory_) how_ = outcome::canceled;
+    }
+  }
+}
+
+inline bool exchange::collect() noexcept {
+  const auto time = [this](CURLINFO what) {
+    return std::chrono::microseconds(info<curl_off_t>(easy.get(), what));
+  };
+  response_.status = static_cast<int>(info<long>(easy.get(), CURLINFO_RESPONSE_CODE));
+  response_.timings.name_lookup = time(CURLINFO_NAMELOOKUP_TIME_T);
+  response_.timings.connect = time(CURLINFO_CONNECT_TIME_T);
+  response_.timings.tls = time(CURLINFO_APPCONNECT_TIME_T);
+  response_.timings.first_byte = time(CURLINFO_STARTTRANSFER_TIME_T);
+  response_.timings.total = time(CURLINFO_TOTAL_TIME_T);
+  try {
+    note_origin();
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+inline void exchange::note_origin() {
+  response_.url = info<char*>(easy.get(), CURLINFO_EFFECTIVE_URL);
+  response_.method_ = request_.method_;
+}
+
+inline response& exchange::answer() {
+  switch (how_) {
+    case outcome::value:
+      return response_;
+    case outcome::canceled:
+      throw operation_canceled();
+    case outcome::error:
+      break;
+  }
+  if (wrong_loop_) {
+    throw std::logic_error(
+        "rondo: an http::session was used on two loops at once; make one for each");
+  }
+  const auto [kind, cause] = failure_.explain();
+  throw error(kind, request_.method_, request_.url_, cause, failure_.limit);
+}
+
+}  // namespace rondo::http::detail
