@@ -52,6 +52,21 @@ PYTHON_TEST("max_connections holds, and the requests that wait are answered in t
   CHECK(stats.connections == 3);
 }
 
+PYTHON_TEST("max_connections_per_host holds for each host by itself") {
+  http::session session(http::session_options().max_connections_per_host(2));
+  const auto other = "http://localhost:" + std::to_string(server.port()) + "/slow?ms=200";
+  std::vector<rondo::task<std::string>> requests;
+  for (int i = 0; i < 4; ++i) {
+    requests.push_back(text_of(session, server / "slow?ms=200"));
+    requests.push_back(text_of(session, other));
+  }
+  co_await rondo::when_all(std::move(requests));
+  const auto stats = co_await stats_of(server);
+  CHECK(stats.requests.size() == 8);
+  CHECK(stats.connections == 4);
+  CHECK(stats.peak == 4);
+}
+
 PYTHON_TEST("requests that wait for a connection can be canceled, and those after them go on") {
   http::session session(http::session_options().max_connections(1));
   const auto canceled = [](http::session& s, std::string url) -> rondo::task<> {

@@ -50,6 +50,73 @@ PYTHON_TEST("the session's header fields are in every request that has none of t
   CHECK(seen(own, "Accept") == values{"a/b"});
 }
 
+PYTHON_TEST("a query is added to the URL, and a form to the body, both encoded") {
+  http::session session;
+  const auto asked = co_await session.send(http::request("GET", server / "inspect#part")
+                                               .query("q", "a b&c=d/\xc3\xa9")
+                                               .query("page", "2")
+                                               .query("-._~", ""));
+  CHECK(asked.json()["target"] == "/inspect?q=a%20b%26c%3Dd%2F%C3%A9&page=2&-._~=");
+  const auto more = co_await session.send(http::request("GET", server / "inspect?a=1").query("b", "2"));
+  CHECK(more.json()["target"] == "/inspect?a=1&b=2");
+  const auto sent = co_await session.send(
+      http::request("POST", server / "inspect").form("name", "a&b").form("n", "1"));
+  CHECK(sent.json()["body"] == "name=a%26b&n=1");
+  CHECK(seen(sent, "Content-Type") == values{"application/x-www-form-urlencoded"});
+}
+
+PYTHON_TEST("who asks is said for a request, or for all of a session") {
+  const auto url = server / "inspect";
+  http::session plain;
+  const auto basic = co_await plain.send(http::request("GET", url).basic_auth("me", "secret"));
+  CHECK(seen(basic, "Authorization") == values{"Basic bWU6c2VjcmV0"});
+  const auto bearer = co_await plain.send(http::request("GET", url).bearer_auth("t0ken"));
+  CHECK(seen(bearer, "Authorization") == values{"Bearer t0ken"});
+  const auto nobody = co_await plain.get(url);
+  CHECK(seen(nobody, "Authorization").empty());
+
+  http::session known(http::session_options().basic_auth("me", "secret"));
+  const auto usual = co_await known.get(url);
+  CHECK(seen(usual, "Authorization") == values{"Basic bWU6c2VjcmV0"});
+  const auto other = co_await known.send(http::request("GET", url).bearer_auth("t0ken"));
+  CHECK(seen(other, "Authorization") == values{"Bearer t0ken"});
+  http::session with_token(http::session_options().bearer_auth("t0ken"));
+  const auto own = co_await with_token.send(http::request("GET", url).basic_auth("me", "secret"));
+  CHECK(seen(own, "Authorization") == values{"Basic bWU6c2VjcmV0"});
+  CHECK_THROWS_WITH(http::request("GET", url).basic_auth("a:b", ""), ContainsSubstring("colon"));
+  CHECK_THROWS_WITH(http::request("GET", url).bearer_auth("a\nb"), ContainsSubstring("line end"));
+}
+
+PYTHON_TEST("a password does not follow a redirect to another host") {
+  http::session session;
+  const auto other = "http://localhost:" + std::to_string(server.port()) + "/inspect";
+  const auto there = server / ("redirect?code=302&to=" + other);
+  const auto basic = co_await session.send(http::request("GET", there).basic_auth("me", "secret"));
+  CHECK(basic.url == other);
+  CHECK(seen(basic, "Authorization").empty());
+  const auto bearer = co_await session.send(http::request("GET", there).bearer_auth("t0ken"));
+  CHECK(seen(bearer, "Authorization").empty());
+}
+
+PYTHON_TEST("a URL is relative to the session's") {
+  http::session session(http::session_options().base_url(server / "inspect/v1/"));
+  const auto target = [](http::session& s, std::string url) -> rondo::task<std::string> {
+    const auto answer = co_await s.get(std::move(url));
+    co_return answer.url;
+  };
+  const auto users = co_await target(session, "users?id=1");
+  CHECK(users == server / "inspect/v1/users?id=1");
+  const auto root = co_await target(session, "/inspect");
+  CHECK(root == server / "inspect");
+  const auto up = co_await target(session, "../v2");
+  CHECK(up == server / "inspect/v2");
+  const auto whole = co_await target(session, server / "json");
+  CHECK(whole == server / "json");
+  http::session wrong(http::session_options().base_url("gopher://x/"));
+  const auto error = co_await error_of(wrong.get("users"));
+  CHECK(error.kind() == http::error_kind::invalid_url);
+}
+
 PYTHON_TEST("a body is sent without a guess at its type, and without a question before") {
   http::session session;
   const auto plain = co_await session.post(server / "inspect", std::string(2'000'000, 'x'));

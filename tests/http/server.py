@@ -5,7 +5,7 @@
 Prints "ready" and serves until its standard input ends, so it never outlives who started it.
 
     /json             {"answer": 42}
-    /inspect          what it was asked: {"method", "target", "headers": [[name, value]...], "body"}
+    /inspect...       what it was asked: {"method", "target", "headers": [[name, value]...], "body"}
     /echo             the body that was sent
     /slow?ms=200      {"waited": 200}, after that time
     /status/404       an answer with that status
@@ -112,7 +112,7 @@ class handler(http.server.BaseHTTPRequestHandler):
         elif self.path == "/hang-up":
             self.answer({"answer": 42})
             self.close_connection = True
-        elif url.path == "/inspect" or url.scheme:
+        elif url.path.startswith("/inspect") or url.scheme:
             self.answer({"method": self.command, "target": self.path,
                          "headers": self.headers.items(), "body": body.decode("latin-1")})
         else:

@@ -284,6 +284,32 @@ TEST_CASE("threads have sessions of their own, at the same time") {
   CHECK(right == 100);
 }
 
+PYTHON_TEST("an answer knows the redirects before it") {
+  http::session session;
+  const auto second = server / "redirect?code=307&to=/json";
+  auto request = http::request("GET", server / "redirect").query("code", "302").query("to", second);
+  const std::string first = request.url();
+  const auto answer = co_await session.send(std::move(request));
+  REQUIRE(answer.history.size() == 2);
+  CHECK(answer.history[0].status == 302);
+  CHECK(answer.history[0].url == first);
+  CHECK(answer.history[1].status == 307);
+  CHECK(answer.history[1].url == second);
+  const auto plain = co_await session.get(server / "json");
+  CHECK(plain.history.empty());
+}
+
+PYTHON_TEST("a session has a proxy of its own, or none") {
+  ::setenv("http_proxy", "http://127.0.0.1:1", 1);
+  http::session own(http::session_options().proxy(server / ""));
+  const auto through = co_await own.get("http://example.invalid/a");
+  CHECK(through.json()["target"] == "http://example.invalid/a");
+  http::session none(http::session_options().proxy(""));
+  const auto direct = co_await none.get(server / "inspect");
+  CHECK(direct.json()["target"] == "/inspect");
+  ::unsetenv("http_proxy");
+}
+
 PYTHON_TEST("the proxy of the environment is asked") {
   ::setenv("http_proxy", (server / "").c_str(), 1);
   http::session session;

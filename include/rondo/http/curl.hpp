@@ -85,4 +85,22 @@ class curl_library {
   bool has_certificate_file_ = false;
 };
 
+/// A reference in the sense of RFC 3986, 5. What is no URL stays as it is, for libcurl to refuse.
+/// Throws: std::bad_alloc.
+inline std::string resolved(const std::string& base, const std::string& reference) {
+  struct parts {
+    CURLU* handle = curl_url();
+    ~parts() { curl_url_cleanup(handle); }
+  };
+  const parts url;
+  if (url.handle == nullptr) throw std::bad_alloc();
+  char* text = nullptr;
+  const bool done =
+      curl_url_set(url.handle, CURLUPART_URL, base.c_str(), CURLU_DEFAULT_SCHEME) == CURLUE_OK &&
+      curl_url_set(url.handle, CURLUPART_URL, reference.c_str(), 0) == CURLUE_OK &&
+      curl_url_get(url.handle, CURLUPART_URL, &text, 0) == CURLUE_OK;
+  const std::unique_ptr<char, decltype(&curl_free)> owned(text, &curl_free);
+  return done ? std::string(text) : reference;
+}
+
 }  // namespace rondo::http::detail

@@ -170,6 +170,8 @@ inline driver::driver(session_options options)
   curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, &driver::on_timer);
   curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this);
   curl_multi_setopt(multi_, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
+  curl_multi_setopt(multi_, CURLMOPT_MAX_HOST_CONNECTIONS,
+                    static_cast<long>(options_.max_connections_per_host_));
   curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, connections != 0 ? connections : 1000L);
 }
 

@@ -80,6 +80,7 @@ class exchange : transfer, rondo::detail::timer {
   void inherit_limits() noexcept;
   [[nodiscard]] CURLcode set_up();
   void set_up_method(option_setter& set) noexcept;
+  void set_up_url(option_setter& set);
   void set_up_tls(option_setter& set) noexcept;
   [[nodiscard]] bool make_fields();
 
@@ -181,7 +182,7 @@ inline CURLcode exchange::set_up() {
   set(CURLOPT_WRITEFUNCTION, &exchange::on_body);
   set(CURLOPT_WRITEDATA, static_cast<void*>(this));
 
-  set(CURLOPT_URL, request_.url_.c_str());
+  set_up_url(set);
   set(CURLOPT_DEFAULT_PROTOCOL, "http");
 #if CURL_AT_LEAST_VERSION(7, 85, 0)
   set(CURLOPT_PROTOCOLS_STR, "http,https");
@@ -195,6 +196,12 @@ inline CURLcode exchange::set_up() {
   if (!make_fields()) return CURLE_OUT_OF_MEMORY;
   set(CURLOPT_HTTPHEADER, fields_.get());
   set(CURLOPT_USERAGENT, options().user_agent_.c_str());
+  if (options().proxy_) set(CURLOPT_PROXY, options().proxy_->c_str());
+  const auto& known = request_.credentials_ ? request_.credentials_ : options().credentials_;
+  if (known && !request_.headers_.contains("authorization")) {
+    set(CURLOPT_USERNAME, known->user.c_str());
+    set(CURLOPT_PASSWORD, known->password.c_str());
+  }
   set(CURLOPT_ACCEPT_ENCODING, "");  // all that libcurl can decompress
   if (options().cookies_) set(CURLOPT_COOKIEFILE, "");  // none is read: it turns them on
   set(CURLOPT_FOLLOWLOCATION, options().follow_redirects_ ? 1L : 0L);
@@ -207,6 +214,13 @@ inline CURLcode exchange::set_up() {
   set(CURLOPT_CONNECTTIMEOUT_MS,
       connect <= 0 ? longest : static_cast<long>(std::min<long long>(connect, longest)));
   return set.result();
+}
+
+inline void exchange::set_up_url(option_setter& set) {
+  const std::string& base = options().base_url_;
+  const bool is_relative = !base.empty() && request_.url_.find("://") == request_.url_.npos;
+  if (is_relative) request_.url_ = resolved(base, request_.url_);
+  set(CURLOPT_URL, request_.url_.c_str());
 }
 
 /// libcurl goes on with GET after a redirect of a POST, as browsers do, and does the same for every
@@ -251,7 +265,9 @@ inline bool exchange::make_fields() {
     if (!add(field)) return false;
   }
   for (const auto& field : usual) {
-    if (!own.contains(field.first) && !add(field)) return false;
+    const bool has_own = own.contains(field.first) ||
+                         (request_.credentials_ && same_name(field.first, "authorization"));
+    if (!has_own && !add(field)) return false;
   }
   // What libcurl would add by itself: a guess at the type, and a second's wait for servers that do
   // not know "100 Continue".
@@ -296,9 +312,11 @@ inline void exchange::take_field(std::string_view line) {
     const int status = response_.status;
     const bool goes_on = options().follow_redirects_ && status / 100 == 3 &&
                          response_.headers.contains("location");
-    if (status < 200 || goes_on) return;
+    if (status < 200) return;
     note_origin();
-    return has_head();
+    if (!goes_on) return has_head();
+    response_.history.push_back({status, response_.url});
+    return;
   }
   const auto colon = line.find(':');
   if (colon == line.npos) return;

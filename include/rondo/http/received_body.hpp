@@ -12,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include <rondo/core/changes.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/http/driver.hpp>
 #include <rondo/http/exchange.hpp>
@@ -19,7 +20,6 @@
 #include <rondo/http/response.hpp>
 #include <rondo/io/buffer.hpp>
 #include <rondo/loop/event_loop.hpp>
-#include <rondo/sync/event.hpp>
 
 namespace rondo::http::detail {
 
@@ -32,7 +32,7 @@ class received_body final : exchange {
   /// Sends the request, and waits for the head of the answer, which is in `head` then.
   task<> begin_and_wait() {
     if (begin(event_loop::current())) {
-      while (is_running() && !has_head_) co_await next_news();
+      while (is_running() && !has_head_) co_await news_.next();
     }
     if (!has_head_) static_cast<void>(answer());
   }
@@ -42,7 +42,7 @@ class received_body final : exchange {
       if (&loop() != rondo::detail::running_loop) {
         throw std::logic_error("rondo: an http stream was read on another loop than its request");
       }
-      co_await next_news();
+      co_await news_.next();
     }
     if (kept() == 0) static_cast<void>(answer());
     const std::size_t n = std::min(kept(), to.size());
@@ -60,34 +60,30 @@ class received_body final : exchange {
   static constexpr std::size_t most_kept = std::size_t{256} << 10;
 
   [[nodiscard]] std::size_t kept() const noexcept { return bytes_.size() - taken_; }
-  [[nodiscard]] event::wait_description next_news() noexcept {
-    news_.reset();
-    return news_.wait();
-  }
 
   void has_head() noexcept override {
     has_head_ = true;
-    news_.set();
+    news_.notify_all();
   }
   [[nodiscard]] bool take_body(std::string_view bytes) override {
     paused_ = kept() >= most_kept;
     if (paused_) return false;
     if (taken_ >= kept()) bytes_.erase(0, std::exchange(taken_, 0));
     bytes_.append(bytes);
-    news_.set();
+    news_.notify_all();
     return true;
   }
   void drop_body() noexcept override {
     bytes_.clear();
     taken_ = 0;
   }
-  void over() noexcept override { news_.set(); }
+  void over() noexcept override { news_.notify_all(); }
 
   std::string bytes_;
   std::size_t taken_ = 0;  // of them
   bool has_head_ = false;
   bool paused_ = false;
-  event news_;
+  rondo::detail::changes news_;
 };
 
 }  // namespace rondo::http::detail

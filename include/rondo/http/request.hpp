@@ -20,7 +20,9 @@
 //   timeout             until the answer is complete
 // What is not set here is taken from the session; zero or less means no limit.
 
+#include <algorithm>
 #include <chrono>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -67,6 +69,41 @@ inline void add_field(header_map& fields, std::string_view name, std::string_vie
   fields.add(name, value);
 }
 
+/// What is not unreserved is written as %XX (RFC 3986, 2.1 and 2.3).
+inline void append_encoded(std::string& to, std::string_view text) {
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  constexpr std::string_view unreserved = "-._~";
+  for (const char c : text) {
+    const bool letter = lower(c) >= 'a' && lower(c) <= 'z';
+    const bool digit = c >= '0' && c <= '9';
+    if (letter || digit || unreserved.find(c) != unreserved.npos) {
+      to += c;
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(c);
+    to += '%';
+    to += digits[byte >> 4];
+    to += digits[byte & 15];
+  }
+}
+inline void append_pair(std::string& to, std::string_view name, std::string_view value) {
+  append_encoded(to, name);
+  to += '=';
+  append_encoded(to, value);
+}
+
+/// What basic_auth says of itself (RFC 7617, 2).
+inline void check_user(std::string_view name) {
+  if (name.find(':') != name.npos) {
+    throw std::invalid_argument("a user's name for basic_auth has no colon in it");
+  }
+}
+
+struct credentials {
+  std::string user;
+  std::string password;
+};
+
 }  // namespace detail
 
 class request {
@@ -88,6 +125,52 @@ class request {
   }
   request&& header(std::string_view name, std::string_view value) && RONDO_LIFETIMEBOUND {
     return std::move(header(name, value));
+  }
+
+  /// Adds `name=value` to the query of the URL, encoded: "?q=a%20b".
+  request& query(std::string_view name, std::string_view value) & RONDO_LIFETIMEBOUND {
+    const auto fragment = std::min(url_.find('#'), url_.size());
+    const bool first = url_.find('?') >= fragment;
+    std::string pair(1, first ? '?' : '&');
+    detail::append_pair(pair, name, value);
+    url_.insert(fragment, pair);
+    return *this;
+  }
+  request&& query(std::string_view name, std::string_view value) && RONDO_LIFETIMEBOUND {
+    return std::move(query(name, value));
+  }
+
+  /// Adds a field of a form to the body (application/x-www-form-urlencoded).
+  request& form(std::string_view name, std::string_view value) & RONDO_LIFETIMEBOUND {
+    if (!body_.empty()) body_ += '&';
+    detail::append_pair(body_, name, value);
+    has_body_ = true;
+    if (!headers_.contains("content-type")) {
+      headers_.add("Content-Type", "application/x-www-form-urlencoded");
+    }
+    return *this;
+  }
+  request&& form(std::string_view name, std::string_view value) && RONDO_LIFETIMEBOUND {
+    return std::move(form(name, value));
+  }
+
+  /// Authorization: Basic. Not sent on to another host after a redirect.
+  /// Throws: std::invalid_argument when there is a colon in the name.
+  request& basic_auth(std::string user, std::string password) & RONDO_LIFETIMEBOUND {
+    detail::check_user(user);
+    credentials_ = {std::move(user), std::move(password)};
+    return *this;
+  }
+  request&& basic_auth(std::string user, std::string password) && RONDO_LIFETIMEBOUND {
+    return std::move(basic_auth(std::move(user), std::move(password)));
+  }
+  /// Authorization: Bearer. Not sent on to another host after a redirect.
+  /// Throws: std::invalid_argument when there is a line end in the token.
+  request& bearer_auth(std::string_view token) & RONDO_LIFETIMEBOUND {
+    return header("Authorization", "Bearer " + std::string(token));
+  }
+  request&& bearer_auth(std::string_view token) && RONDO_LIFETIMEBOUND {
+    return std::move(bearer_auth(token));
   }
 
   /// Sent as it is. Says nothing about its type: add a Content-Type.
@@ -147,6 +230,7 @@ class request {
   header_map headers_;
   std::string body_;
   bool has_body_ = false;
+  std::optional<detail::credentials> credentials_;
   detail::time_limits limits_{detail::not_set, detail::not_set, detail::not_set};
 };
 

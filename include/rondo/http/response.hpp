@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -35,6 +36,12 @@ struct request_timings {
   std::chrono::microseconds total{};  // redirects included
 };
 
+/// An answer that sent the request on to another URL.
+struct redirect {
+  int status;
+  std::string url;  // that was asked
+};
+
 class streamed_response;
 
 class response {
@@ -44,6 +51,7 @@ class response {
   int status = 0;
   header_map headers;  // after redirects, those of the last answer
   std::string url;  // where the answer came from: after redirects, not the one that was asked for
+  std::vector<redirect> history;  // the answers before this one that were redirects
   request_timings timings;
 
   /// The body, decompressed, as bytes.

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -64,6 +65,29 @@ class session_options {
     return *this;
   }
 
+  /// What requests to a URL without a scheme and a host are relative to, such as
+  /// "https://example.org/v1/": "users" is https://example.org/v1/users then, and "/users" is
+  /// https://example.org/users (RFC 3986, 5).
+  session_options& base_url(std::string url) & RONDO_LIFETIMEBOUND {
+    base_url_ = std::move(url);
+    return *this;
+  }
+  /// The proxy of every request, such as "http://proxy:3128" or "socks5h://proxy"; "" for none.
+  /// Default: what http_proxy, https_proxy and no_proxy in the environment say.
+  session_options& proxy(std::string url) & RONDO_LIFETIMEBOUND {
+    proxy_ = std::move(url);
+    return *this;
+  }
+  /// For every request that has none itself; see request.
+  session_options& basic_auth(std::string user, std::string password) & RONDO_LIFETIMEBOUND {
+    detail::check_user(user);
+    credentials_ = {std::move(user), std::move(password)};
+    return *this;
+  }
+  session_options& bearer_auth(std::string_view token) & RONDO_LIFETIMEBOUND {
+    return header("Authorization", "Bearer " + std::string(token));
+  }
+
   /// Whether an answer 301, 302, 303, 307 or 308 is followed. Default: true.
   session_options& follow_redirects(bool on) & RONDO_LIFETIMEBOUND {
     follow_redirects_ = on;
@@ -89,7 +113,28 @@ class session_options {
     return *this;
   }
 
+  /// The same for each host. Default: no limit.
+  session_options& max_connections_per_host(unsigned count) & RONDO_LIFETIMEBOUND {
+    max_connections_per_host_ = count;
+    return *this;
+  }
+
   // The same on rvalues, to be chained.
+  session_options&& base_url(std::string url) && RONDO_LIFETIMEBOUND {
+    return std::move(base_url(std::move(url)));
+  }
+  session_options&& proxy(std::string url) && RONDO_LIFETIMEBOUND {
+    return std::move(proxy(std::move(url)));
+  }
+  session_options&& basic_auth(std::string user, std::string password) && RONDO_LIFETIMEBOUND {
+    return std::move(basic_auth(std::move(user), std::move(password)));
+  }
+  session_options&& bearer_auth(std::string_view token) && RONDO_LIFETIMEBOUND {
+    return std::move(bearer_auth(token));
+  }
+  session_options&& max_connections_per_host(unsigned count) && RONDO_LIFETIMEBOUND {
+    return std::move(max_connections_per_host(count));
+  }
   session_options&& connect_timeout(std::chrono::nanoseconds limit) && RONDO_LIFETIMEBOUND {
     return std::move(connect_timeout(limit));
   }
@@ -134,6 +179,10 @@ class session_options {
   bool cookies_ = true;
   unsigned max_redirects_ = 10;
   unsigned max_connections_ = 100;
+  unsigned max_connections_per_host_ = 0;
+  std::string base_url_;
+  std::optional<std::string> proxy_;
+  std::optional<detail::credentials> credentials_;
   std::string user_agent_;
   header_map headers_;
 };

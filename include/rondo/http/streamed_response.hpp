@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <rondo/config.hpp>
 #include <rondo/core/task.hpp>
@@ -38,6 +39,10 @@ class streamed_response {
   }
   /// Where the answer comes from: after redirects, not the one that was asked for.
   [[nodiscard]] const std::string& url() const noexcept RONDO_LIFETIMEBOUND { return head().url; }
+  /// The answers before this one that were redirects.
+  [[nodiscard]] const std::vector<redirect>& history() const noexcept RONDO_LIFETIMEBOUND {
+    return head().history;
+  }
   [[nodiscard]] bool ok() const noexcept { return head().ok(); }
   /// Throws: http::error of kind status, for 400 and higher.
   const streamed_response& raise_for_status() const& RONDO_LIFETIMEBOUND {
