@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Enough of Redis for redis-cli and redis-benchmark: PING, ECHO, GET, SET, DEL, EXISTS and INCR over its
-// protocol (RESP), as many commands at once as a client cares to send. One task a connection, all on
-// one loop, so the data needs no locks.
+// Enough of Redis for redis-cli and redis-benchmark: PING, ECHO, GET, SET, DEL, EXISTS and INCR over
+// its protocol (RESP), as many commands at once as a client cares to send. One task a connection, all
+// on one loop, so the data needs no locks.
 //
 //     ./resp_server 7000            (then: redis-cli -p 7000, or redis-benchmark -p 7000 -t get,set)
 //     ./resp_server --demo          talks to itself
@@ -126,9 +126,9 @@ class command_reader {
 
   [[nodiscard]] std::string_view all() const { return {bytes_.data(), filled_}; }
 
-  std::string bytes_;         // as many as there may be
-  std::size_t filled_ = 0;    // so many of them have come
-  std::size_t used_ = 0;      // and been used
+  std::string bytes_;       // as many as there may be
+  std::size_t filled_ = 0;  // so many of them have come
+  std::size_t used_ = 0;    // and been used
 };
 
 // ---- Answers ------------------------------------------------------------------------------------
