@@ -31,6 +31,7 @@ tests    | path:/usr/lib/postgresql,/usr/bin/postgres | postgresql           | p
 tests    | command:openssl                  | openssl              | openssl            | openssl             | openssl
 tests    | command:curl                     | curl                 | curl               | curl                | curl
 tests    | command:git                      | git                  | git                | git                 | git
+tests    | command:redis-cli                | redis-tools          | redis              | redis               | redis
 '
 purpose=${1:-tests}
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
