@@ -5,6 +5,7 @@
 // something is, tells a socket's peer; so what is in flight is canceled first.
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include <rondo/io/descriptor.hpp>
@@ -19,34 +20,40 @@ struct close_op {
   static constexpr bool release = true;
   descriptor fd;
   closing_descriptor closing{};
-  bool others_ended = false;
   __kernel_timespec pause{0, 1000};
+  enum class step : std::uint8_t { others_begin, others_end, close } now = step::close;
 
-  /// First everything that is in flight on the descriptor is canceled, again and again until there
-  /// is nothing any more: closing alone would neither end it nor, for a socket, tell the peer. A
-  /// request to cancel misses what a thread of the kernel is about to begin; and what a disk is
-  /// doing nobody can end, so the pauses grow.
+  /// Who is ready may be about to ask something on this number, which would meet the next file that
+  /// gets it: so they begin first. Then everything that is in flight on the descriptor is canceled,
+  /// again and again until there is nothing any more: closing alone would neither end it nor, for a
+  /// socket, tell the peer. A request to cancel misses what a thread of the kernel is about to
+  /// begin; and what a disk is doing nobody can end, so the pauses grow.
   [[nodiscard]] io_uring_sqe* reserve(engine& loop) noexcept {
     const int number = fd.native_handle();
-    if (number >= 0 && !closing.linked()) loop.begin_to_close(closing, number);
-    others_ended = number < 0 || loop.closes_when_unused() || !loop.cancel_on(number);
+    const bool first = number >= 0 && !closing.linked();
+    if (first) loop.begin_to_close(closing, number);
+    if (first && loop.has_ready()) {
+      now = step::others_begin;
+    } else if (number < 0 || loop.closes_when_unused() || !loop.cancel_on(number)) {
+      now = step::close;
+    } else {
+      now = step::others_end;
+    }
     return loop.reserve();
   }
   void prepare(io_uring_sqe& e) noexcept {
-    if (others_ended) {
-      io_uring_prep_close(&e, fd.release());  // closed, whatever the kernel answers
-    } else {
-      io_uring_prep_timeout(&e, &pause, 0, 0);
+    switch (now) {
+      case step::others_begin: return io_uring_prep_nop(&e);
+      case step::others_end: return io_uring_prep_timeout(&e, &pause, 0, 0);
+      case step::close: return io_uring_prep_close(&e, fd.release());  // closed, whatever the answer
     }
   }
   bool again(int&) noexcept {
     constexpr long long longest = 8'000'000;
-    if (others_ended) {
-      if (closing.linked()) closing.unlink();
-      return false;
-    }
-    pause.tv_nsec = std::min(pause.tv_nsec * 2, longest);
-    return true;
+    if (now == step::others_end) pause.tv_nsec = std::min(pause.tv_nsec * 2, longest);
+    if (now != step::close) return true;
+    if (closing.linked()) closing.unlink();
+    return false;
   }
 };
 
