@@ -202,7 +202,7 @@ LOOP_TEST("nothing that can be awaited is missing from the table") {
   co_await each_that_gives_a_result(note);
   co_await each_that_is_short(note);
   // Awaited inside the rows of task_group, serve, and signals.
-  names += "child_state group_join connections_change fill_op";
+  names += "child_state group_join next_change fill_op";
   for (const std::string& wanted : awaitables_in_headers()) {
     INFO(wanted);
     std::string text = wanted;
