@@ -38,12 +38,10 @@ class received_body final : exchange {
   }
   task<std::size_t> read(mutable_buffer to) {
     if (to.size() == 0) co_return 0;
-    while (kept() == 0 && is_running()) {
-      if (&loop() != rondo::detail::running_loop) {
-        throw std::logic_error("rondo: an http stream was read on another loop than its request");
-      }
-      co_await news_.next();
+    if (is_running() && &loop() != rondo::detail::running_loop) {
+      throw std::logic_error("rondo: an http stream was read on another loop than its request");
     }
+    while (kept() == 0 && is_running()) co_await news_.next();
     if (kept() == 0) static_cast<void>(answer());
     const std::size_t n = std::min(kept(), to.size());
     std::memcpy(to.data(), bytes_.data() + taken_, n);
