@@ -456,6 +456,22 @@ LOOP_TEST("an operation whose descriptor is closed ends with errc::closed") {
   CHECK(::send(pair.b.native_handle(), "x", 1, MSG_NOSIGNAL) == -1);  // its peer has gone
 }
 
+LOOP_TEST("closing does not wait for a peer that takes nothing, which keeps the memory of a send_zc") {
+  auto listener = rondo::tcp_listener::bind(rondo::endpoint::loopback(0));
+  auto stream = co_await rondo::tcp_stream::connect(listener.local_endpoint());
+  auto peer = co_await listener.accept();
+  const std::string big(150'000, 'x');
+  std::vector<rondo::join_handle<std::error_code>> sending;
+  for (int i = 0; i < 64; ++i) {
+    sending.push_back(rondo::spawn(code_of(io::send_zc(stream.native_handle(), big))));
+  }
+  for (int i = 0; i < 10; ++i) co_await round_trip();
+  CHECK_FALSE(sending.back().done());
+  co_await stream.close();
+  peer = rondo::tcp_stream();  // now the kernel gives the memory back
+  for (auto& each : sending) static_cast<void>(co_await each);
+}
+
 LOOP_TEST("closing nothing is an error, and ends nothing that has no descriptor") {
   const std::uint32_t word = 0;
   auto waiting = rondo::spawn(code_of(io::futex_wait(&word, 0)));

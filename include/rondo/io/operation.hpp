@@ -168,7 +168,10 @@ class operation_state : in_flight, leaf, ready_node {
                         [[maybe_unused]] std::uint32_t flags) noexcept {
     auto& op = static_cast<operation_state&>(self);
     if constexpr (requires { op.op_.last(result, flags); }) {
-      if (!op.op_.last(result, flags)) return;
+      if (!op.op_.last(result, flags)) {
+        op.fd = -1;  // what is to come, no close can bring about
+        return;
+      }
     }
     op.unlink();
     op.line_->leave();

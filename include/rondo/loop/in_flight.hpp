@@ -20,7 +20,7 @@ struct in_flight : list_hook {
       : complete(on_completion) {}
 
   void (*complete)(in_flight&, int result, std::uint32_t flags) noexcept;
-  int fd = -1;  // the descriptor that it was asked on, if closing that is to end it; stays as it is
+  int fd = -1;  // the descriptor that it was asked on, if closing that is to end it
 };
 
 class in_flight_table {
