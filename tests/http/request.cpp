@@ -110,11 +110,16 @@ PYTHON_TEST("a URL is relative to the session's") {
   CHECK(root == server / "inspect");
   const auto up = co_await target(session, "../v2");
   CHECK(up == server / "inspect/v2");
+  const auto query = co_await target(session, "users?next=https://x/");
+  CHECK(query == server / "inspect/v1/users?next=https://x/");
   const auto whole = co_await target(session, server / "json");
   CHECK(whole == server / "json");
   http::session wrong(http::session_options().base_url("gopher://x/"));
   const auto error = co_await error_of(wrong.get("users"));
   CHECK(error.kind() == http::error_kind::invalid_url);
+  http::session no_url(http::session_options().base_url("http://127.0.0.1:port/"));
+  const auto refused = co_await error_of(no_url.get("users"));
+  CHECK(refused.kind() == http::error_kind::invalid_url);
 }
 
 PYTHON_TEST("a body is sent without a guess at its type, and without a question before") {

@@ -48,6 +48,18 @@ task<> sends_parts(rondo::tcp_stream peer) {
   co_await until_the_peer_ends(peer);
 }
 
+task<> sends_a_trailer(rondo::tcp_stream peer) {
+  static_cast<void>(co_await read_request(peer));
+  co_await peer.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n");
+  co_await peer.write("X-Late: 1\r\nHTTP/1.1 303 x: y\r\n\r\n");
+  co_await until_the_peer_ends(peer);
+}
+task<> moves_to_nowhere(rondo::tcp_stream peer) {
+  static_cast<void>(co_await read_request(peer));
+  co_await peer.write("HTTP/1.1 302 Found\r\nLocation: \r\nContent-Length: 1000\r\n\r\n");
+  co_await until_the_peer_ends(peer);
+}
+
 http::request get(std::string url) { return http::request("GET", std::move(url)); }
 
 task<std::string> rest_of(http::streamed_response& answer, std::size_t step = 10'000) {
@@ -145,6 +157,23 @@ LOOP_TEST("the head of a stream is there before its body") {
   may_come.set();
   const std::string body = co_await rest_of(answer);
   CHECK(body == "body");
+}
+
+LOOP_TEST("the head of a stream stays as it is, whatever comes after the body") {
+  http::session session;
+  auto answer = co_await session.stream(get(start_peer(sends_a_trailer)));
+  const std::size_t fields = answer.headers().size();
+  const std::string body = co_await rest_of(answer);
+  CHECK(body == "body");
+  CHECK(answer.status() == 200);
+  CHECK(answer.headers().size() == fields);
+}
+
+LOOP_TEST("a redirect to nowhere is an answer") {
+  http::session session;
+  const auto answer = co_await session.stream(get(start_peer(moves_to_nowhere)));
+  CHECK(answer.status() == 302);
+  CHECK(answer.history().empty());
 }
 
 LOOP_TEST("a body that nobody reads is not taken from the peer") {

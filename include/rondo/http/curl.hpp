@@ -41,6 +41,9 @@ class option_setter {
   void operator()(CURLoption option, T value) noexcept {
     if (result_ == CURLE_OK) result_ = curl_easy_setopt(easy_, option, value);
   }
+  void fail_with(CURLcode code) noexcept {
+    if (result_ == CURLE_OK) result_ = code;
+  }
   [[nodiscard]] CURLcode result() const noexcept { return result_; }
 
  private:
@@ -85,22 +88,25 @@ class curl_library {
   bool has_certificate_file_ = false;
 };
 
-/// A reference in the sense of RFC 3986, 5. What is no URL stays as it is, for libcurl to refuse.
+/// Makes a whole URL of a reference (RFC 3986, 5). An error: it is as it was.
 /// Throws: std::bad_alloc.
-inline std::string resolved(const std::string& base, const std::string& reference) {
+[[nodiscard]] inline CURLcode resolve(const std::string& base, std::string& reference) {
   struct parts {
     CURLU* handle = curl_url();
     ~parts() { curl_url_cleanup(handle); }
   };
   const parts url;
-  if (url.handle == nullptr) throw std::bad_alloc();
+  if (url.handle == nullptr) return CURLE_OUT_OF_MEMORY;
   char* text = nullptr;
-  const bool done =
-      curl_url_set(url.handle, CURLUPART_URL, base.c_str(), CURLU_DEFAULT_SCHEME) == CURLUE_OK &&
-      curl_url_set(url.handle, CURLUPART_URL, reference.c_str(), 0) == CURLUE_OK &&
-      curl_url_get(url.handle, CURLUPART_URL, &text, 0) == CURLUE_OK;
+  CURLUcode code = curl_url_set(url.handle, CURLUPART_URL, base.c_str(),
+                                CURLU_DEFAULT_SCHEME | CURLU_NON_SUPPORT_SCHEME);
+  if (code == CURLUE_OK) code = curl_url_set(url.handle, CURLUPART_URL, reference.c_str(), 0);
+  if (code == CURLUE_OK) code = curl_url_get(url.handle, CURLUPART_URL, &text, 0);
   const std::unique_ptr<char, decltype(&curl_free)> owned(text, &curl_free);
-  return done ? std::string(text) : reference;
+  if (code == CURLUE_OUT_OF_MEMORY) return CURLE_OUT_OF_MEMORY;
+  if (code != CURLUE_OK) return CURLE_URL_MALFORMAT;
+  reference = text;
+  return CURLE_OK;
 }
 
 }  // namespace rondo::http::detail

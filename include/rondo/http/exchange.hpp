@@ -108,6 +108,7 @@ class exchange : transfer, rondo::detail::timer {
   given_up_by given_up_by_ = given_up_by::nobody;
   outcome how_ = outcome::value;
   bool answered_ = false;
+  bool has_whole_head_ = false;
   bool no_memory_ = false;  // in a callback
   bool wrong_loop_ = false;
 };
@@ -161,7 +162,7 @@ inline void exchange::abandon() noexcept {
 
 inline void exchange::resume() noexcept {
   if (!is_running() || curl_easy_pause(easy.get(), CURLPAUSE_CONT) == CURLE_OK) return;
-  no_memory_ = true;  // what else libcurl may meet here, it meets again
+  no_memory_ = true;
   driver_.give_up(*this);
 }
 
@@ -181,6 +182,7 @@ inline CURLcode exchange::set_up() {
   set(CURLOPT_HEADERDATA, static_cast<void*>(this));
   set(CURLOPT_WRITEFUNCTION, &exchange::on_body);
   set(CURLOPT_WRITEDATA, static_cast<void*>(this));
+  set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);  // a proxy's consent is no answer
 
   set_up_url(set);
   set(CURLOPT_DEFAULT_PROTOCOL, "http");
@@ -218,8 +220,11 @@ inline CURLcode exchange::set_up() {
 
 inline void exchange::set_up_url(option_setter& set) {
   const std::string& base = options().base_url_;
-  const bool is_relative = !base.empty() && request_.url_.find("://") == request_.url_.npos;
-  if (is_relative) request_.url_ = resolved(base, request_.url_);
+  const auto end = request_.url_.find_first_of(":/?#");  // of its scheme, if it has one
+  const bool has_scheme = end != request_.url_.npos && request_.url_.compare(end, 3, "://") == 0;
+  if (!base.empty() && !has_scheme) {
+    set.fail_with(resolve(base, request_.url_));
+  }
   set(CURLOPT_URL, request_.url_.c_str());
 }
 
@@ -295,6 +300,7 @@ inline std::size_t exchange::on_body(char* bytes, std::size_t, std::size_t size,
                                            void* self) noexcept {
   auto& t = *static_cast<exchange*>(self);
   t.first_byte();
+  if (t.no_memory_) return size + 1;  // after a gap nothing more is taken
   try {
     return t.take_body(std::string_view(bytes, size)) ? size : std::size_t{CURL_WRITEFUNC_PAUSE};
   } catch (const std::bad_alloc&) {
@@ -307,14 +313,16 @@ inline std::size_t exchange::on_body(char* bytes, std::size_t, std::size_t size,
 
 inline void exchange::take_field(std::string_view line) {
   line.remove_suffix(line.size() - (line.find_last_not_of("\r\n\t ") + 1));
+  if (has_whole_head_) return;  // trailers come later, and the head is in use
   if (line.starts_with("HTTP/")) return take_status(line);
   if (line.empty()) {
     const int status = response_.status;
     const bool goes_on = options().follow_redirects_ && status / 100 == 3 &&
-                         response_.headers.contains("location");
+                         !response_.headers["location"].empty();
     if (status < 200) return;
     note_origin();
-    if (!goes_on) return has_head();
+    has_whole_head_ = !goes_on;
+    if (has_whole_head_) return has_head();
     response_.history.push_back({status, response_.url});
     return;
   }
@@ -368,7 +376,7 @@ inline void exchange::has_ended(transfer& self, CURLcode code, int error) noexce
 
 inline void exchange::conclude(CURLcode code, int error) noexcept {
   if (code == CURLE_OK && error == 0) {
-    if (collect()) return;
+    if (!no_memory_ && collect()) return;
     code = CURLE_OUT_OF_MEMORY;
   }
   how_ = outcome::error;
