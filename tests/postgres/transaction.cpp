@@ -122,6 +122,7 @@ POSTGRES_TEST(
 
 POSTGRES_TEST("a transaction that a frozen server does not roll back ends within the limit") {
   auto c = co_await with_table(server);
+  const auto usual = c.cancel_timeout();
   c.cancel_timeout(100ms);
   rondo::event asleep;
   const auto body = [](postgres::connection& t, rondo::event& reached) -> task<> {
@@ -137,7 +138,100 @@ POSTGRES_TEST("a transaction that a frozen server does not roll back ends within
   const auto code = co_await code_of(std::move(running));
   CHECK(code == rondo::errc::canceled);
   CHECK(since.elapsed() >= 100ms);
-  CHECK(since.elapsed() < 2s);
+  CHECK(since.elapsed() < usual);
+  CHECK_FALSE(c.is_open());
+}
+
+namespace {
+
+/// Its commit is what finds the server frozen.
+task<> insert_and_freeze(postgres::connection& c, std::optional<postgres_server::freeze>& frozen,
+                         postgres_server& server) {
+  co_await insert(c, 1);
+  frozen.emplace(server);
+}
+/// Until the server was told to commit.
+task<> until_told(postgres::connection& c, std::optional<postgres_server::freeze>& frozen) {
+  while (!frozen || PQtransactionStatus(c.native_handle()) != PQTRANS_ACTIVE) {
+    co_await rondo::yield();
+  }
+}
+
+}  // namespace
+
+POSTGRES_TEST("a canceled commit that a frozen server does not answer ends within the limit") {
+  postgres::pool db(server.conninfo());
+  auto c = co_await db.acquire();
+  co_await c->query("create temp table t (x int)");
+  const auto usual = c->cancel_timeout();
+  c->cancel_timeout(100ms);
+  std::optional<postgres_server::freeze> frozen;
+  auto running = rondo::spawn(
+      error_of(c->transaction(insert_and_freeze, std::ref(frozen), std::ref(server))));
+  co_await until_told(*c, frozen);
+  co_await rondo::sleep_for(200ms);
+  CHECK_FALSE(running.done());  // there is no limit for who is not canceled
+  const stopwatch since;
+  running.cancel();
+  const auto e = co_await std::move(running);
+  CHECK(e.kind() == postgres::error_kind::connection_lost);
+  CHECK(e.sqlstate() == postgres::sqlstate::transaction_resolution_unknown);
+  CHECK(std::string(e.what()) ==
+        "canceled, and the server did not answer within cancel_timeout; whether the transaction "
+        "was committed is unknown (08007) [commit]");
+  CHECK(since.elapsed() >= 100ms);
+  CHECK(since.elapsed() < usual);
+  CHECK_FALSE(c->is_open());
+  c.release();
+  CHECK(db.idle() == 0);
+}
+
+POSTGRES_TEST("a canceled commit that the server answers within the limit counts") {
+  auto c = co_await with_table(server);
+  std::optional<postgres_server::freeze> frozen;
+  auto running =
+      rondo::spawn(c.transaction(insert_and_freeze, std::ref(frozen), std::ref(server)));
+  co_await until_told(c, frozen);
+  running.cancel();
+  co_await rondo::sleep_for(20ms);
+  CHECK_FALSE(running.done());
+  frozen.reset();
+  co_await std::move(running);
+  CHECK(c.is_idle());
+  const int left = co_await count(c);
+  CHECK(left == 1);
+}
+
+POSTGRES_TEST("a savepoint that a frozen server does not release was not committed") {
+  auto c = co_await with_table(server);
+  c.cancel_timeout(100ms);
+  std::optional<postgres_server::freeze> frozen;
+  const auto outer = [](postgres::connection& t, std::optional<postgres_server::freeze>& ice,
+                        postgres_server& s) -> task<> {
+    co_await t.transaction(insert_and_freeze, std::ref(ice), std::ref(s));
+  };
+  auto running =
+      rondo::spawn(error_of(c.transaction(outer, std::ref(frozen), std::ref(server))));
+  co_await until_told(c, frozen);
+  running.cancel();
+  const auto e = co_await std::move(running);
+  CHECK(e.kind() == postgres::error_kind::connection_lost);
+  CHECK(e.sqlstate() == postgres::sqlstate::connection_lost);
+  CHECK(e.message() == "canceled, and the server did not answer within cancel_timeout");
+  CHECK_FALSE(c.is_open());
+}
+
+POSTGRES_TEST("a server that dies in a commit leaves it unknown whether there was one") {
+  auto c = co_await with_table(server);
+  std::optional<postgres_server::freeze> frozen;
+  auto running = rondo::spawn(
+      error_of(c.transaction(insert_and_freeze, std::ref(frozen), std::ref(server))));
+  co_await until_told(c, frozen);
+  { const postgres_server::crash gone(server); }
+  const auto e = co_await std::move(running);
+  frozen.reset();
+  CHECK(e.kind() == postgres::error_kind::connection_lost);
+  CHECK(e.sqlstate() == postgres::sqlstate::transaction_resolution_unknown);
   CHECK_FALSE(c.is_open());
 }
 

@@ -72,7 +72,10 @@ class connection {
   /// is canceled. In a transaction it makes a savepoint.
   ///
   /// Gives: what body gives. Throws: what body throws; error, when the server does not commit.
-  /// Canceled: as long as the server was not told to commit.
+  /// Canceled: as long as the server was not told to commit. From then on its answer counts, for
+  /// which a canceled task waits within cancel_timeout.
+  /// Lost during the commit, and given up then: error (connection_lost) with the sqlstate 08007,
+  /// transaction_resolution_unknown; nobody here knows whether it was committed.
   template <typename F, typename... Args>
   requires detail::transaction_body<std::decay_t<F>, std::decay_t<Args>...>
   [[nodiscard]] auto transaction(F&& body, Args&&... args) & {
@@ -105,8 +108,8 @@ class connection {
   /// Whether nothing is left over: no transaction, and nothing under way.
   [[nodiscard]] bool is_idle() const noexcept { return session_ && session_->is_idle(); }
 
-  /// How long a canceled statement may take to stop, and a transaction to be rolled back. Default:
-  /// 5 s.
+  /// How long a canceled statement may take to stop, a transaction to be rolled back, and a commit
+  /// to be answered from its cancellation on. Default: 5 s.
   void cancel_timeout(std::chrono::nanoseconds limit) & { mine().cancel_timeout = limit; }
   [[nodiscard]] std::chrono::nanoseconds cancel_timeout() const { return mine().cancel_timeout; }
   /// Is called with each warning and notice of the server, during the await that reads it. It may

@@ -29,10 +29,12 @@ enum class error_kind {
 };
 
 /// Of the codes that the server gives (PostgreSQL's documentation, appendix A), those that programs
-/// look for most. Two of its own: 08001 and 08006, when no server is there to give one.
+/// look for most. Three are given here: 08001 and 08006, when no server is there to give one, and
+/// 08007 when a connection was lost during a commit, which may have been done or not.
 namespace sqlstate {
 inline constexpr std::string_view not_connected = "08001";
 inline constexpr std::string_view connection_lost = "08006";
+inline constexpr std::string_view transaction_resolution_unknown = "08007";
 inline constexpr std::string_view not_null_violation = "23502";
 inline constexpr std::string_view foreign_key_violation = "23503";
 inline constexpr std::string_view unique_violation = "23505";

@@ -3,7 +3,7 @@
 //
 // A transaction around a function that gives a task: what `connection::transaction` does.
 //
-//     begin -> body -> value              -> commit
+//     begin -> body -> value              -> commit, which a cancellation only gives a limit
 //                   -> error              -> rollback, out of reach of a cancellation
 //                   -> canceled           -> rollback, likewise
 //
@@ -18,13 +18,17 @@
 #include <type_traits>
 #include <utility>
 
+#include <rondo/compose/as_result.hpp>
 #include <rondo/compose/cancellation.hpp>
 #include <rondo/compose/combinator.hpp>
 #include <rondo/compose/shield.hpp>
+#include <rondo/compose/when_all.hpp>
 #include <rondo/compose/when_any.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/postgres/session.hpp>
+#include <rondo/sync/event.hpp>
 #include <rondo/time/sleep.hpp>
+#include <rondo/time/timeout.hpp>
 
 namespace rondo::postgres {
 
@@ -64,15 +68,13 @@ class bracket {
     outermost_ = PQtransactionStatus(session_.native()) == PQTRANS_IDLE;
     co_await session_.execute(request(opening()));
   }
+  /// Canceled: the server has been told, and is waited for within cancel_timeout; then the
+  /// connection is ended.
   /// Throws: error; also when the server has rolled back instead, since a statement had failed and
   /// the body has gone on.
   [[nodiscard]] task<> commit() {
-    const rows done = co_await session_.execute(request(closing()));
-    if (done.command() != "ROLLBACK") co_return;
-    error_fields fields;
-    fields.sqlstate = sqlstate::in_failed_transaction;
-    fields.message = "rolled back: a statement in the transaction had failed before";
-    throw error(error_kind::statement_failed, std::move(fields), "commit");
+    event closed;
+    co_await when_all(shield(close(closed)), limit_when_canceled(closed));
   }
   /// What cannot be rolled back, within cancel_timeout, is ended with its connection.
   [[nodiscard]] task<> roll_back() {
@@ -85,6 +87,50 @@ class bracket {
   }
 
  private:
+  struct on_exit {
+    event& tell;
+    explicit on_exit(event& e) noexcept : tell(e) {}
+    on_exit(const on_exit&) = delete;
+    on_exit& operator=(const on_exit&) = delete;
+    ~on_exit() { tell.set(); }
+  };
+  [[nodiscard]] task<> close(event& closed) {
+    const on_exit guard(closed);
+    const bool was_broken = session_.is_broken();
+    rows done;
+    try {
+      done = co_await session_.execute(request(closing()));
+    } catch (const error& e) {
+      if (was_broken || e.kind() != error_kind::connection_lost) throw;
+      throw lost(e);
+    }
+    if (done.command() != "ROLLBACK") co_return;
+    error_fields fields;
+    fields.sqlstate = sqlstate::in_failed_transaction;
+    fields.message = "rolled back: a statement in the transaction had failed before";
+    throw error(error_kind::statement_failed, std::move(fields), "commit");
+  }
+  /// The connection went away after the server had been told. A lost savepoint was not committed,
+  /// because what is around it was not.
+  [[nodiscard]] error lost(const error& how) const {
+    error_fields fields;
+    fields.sqlstate = sqlstate::connection_lost;
+    fields.message = given_up_ ? "canceled, and the server did not answer within cancel_timeout"
+                               : how.message();
+    if (outermost_) {
+      fields.sqlstate = sqlstate::transaction_resolution_unknown;
+      fields.message += "; whether the transaction was committed is unknown";
+    }
+    return error(error_kind::connection_lost, std::move(fields), how.statement());
+  }
+  [[nodiscard]] task<> limit_when_canceled(event& closed) {
+    const auto end = co_await as_result(closed.wait());
+    if (end) co_return;
+    const bool in_time = co_await shield(try_for(session_.cancel_timeout, closed.wait()));
+    if (in_time) co_return;
+    given_up_ = true;
+    session_.break_off();
+  }
   /// Only what it ends does end, with an error.
   [[nodiscard]] task<> break_off_in_time() {
     co_await sleep_for(session_.cancel_timeout);
@@ -104,6 +150,7 @@ class bracket {
   session& session_;
   std::string name_;
   bool outermost_ = true;
+  bool given_up_ = false;
 };
 
 template <typename F, typename... Args>
@@ -122,7 +169,7 @@ task<body_result<F, Args...>> run_transaction(session& s, connection& c, F body,
     }
     const bool canceled = co_await cancellation_requested();
     if (canceled) co_await checkpoint();
-    co_await shield(around.commit());
+    co_await around.commit();
   } catch (...) {
     failure = std::current_exception();
   }
