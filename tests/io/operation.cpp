@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/un.h>
 
+#include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -181,6 +182,56 @@ LOOP_TEST("an operation may say what was tried; the code is the same as without 
   const std::error_code closed = co_await code_of(io::operation(naming_op{{-ECANCELED}}));
   CHECK(closed == rondo::errc::closed);
 }
+
+/// Waits for 20 ms, and the kernel looks at no file for it.
+struct fixed_file_op {
+  using value_type = void;
+  static constexpr const char* name = "timeout";
+  int index;
+  __kernel_timespec time{0, 20'000'000};
+  void prepare(io_uring_sqe& e) noexcept {
+    io_uring_prep_timeout(&e, &time, 0, 0);
+    e.fd = index;
+    e.flags |= IOSQE_FIXED_FILE;
+  }
+};
+
+/// Receives one byte and then another.
+struct two_bytes_op {
+  using value_type = void;
+  static constexpr const char* name = "two bytes";
+  int fd;
+  char byte{};
+  int left = 2;
+  void prepare(io_uring_sqe& e) noexcept { io_uring_prep_recv(&e, fd, &byte, 1, 0); }
+  bool again(int& result) noexcept { return result == 1 && --left > 0; }
+};
+
+/// While this exists, threads that close a file for the loop come back from that only when they may.
+class slow_closing {
+ public:
+  slow_closing() {
+    may_go_on = false;
+    io::register_emulation(IORING_OP_CLOSE, [](const io_uring_sqe& e) -> int {
+      const int result = ::close(e.fd) == 0 ? 0 : -errno;
+      may_go_on.wait(false);
+      return result;
+    });
+  }
+  slow_closing(const slow_closing&) = delete;
+  slow_closing& operator=(const slow_closing&) = delete;
+  ~slow_closing() {
+    go_on();
+    io::register_emulation(IORING_OP_CLOSE, nullptr);
+  }
+  static void go_on() {
+    may_go_on = true;
+    may_go_on.notify_all();
+  }
+
+ private:
+  static inline std::atomic<bool> may_go_on{false};
+};
 
 /// A socket on which sending blocks, and cannot be polled for room (it is not connected), so that a
 /// thread of the kernel waits in it.
@@ -470,6 +521,38 @@ LOOP_TEST("closing does not wait for a peer that takes nothing, which keeps the 
   co_await stream.close();
   peer = rondo::tcp_stream();  // now the kernel gives the memory back
   for (auto& each : sending) static_cast<void>(co_await each);
+}
+
+LOOP_TEST("who gets the number of a file that is still being closed is not closed with it") {
+  const slow_closing slow;  // on epoll, where a thread closes what is on a disk
+  const sockets pair;
+  const temporary_folder folder;
+  rondo::descriptor file(::open((folder / "file").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+  const int number = file.native_handle();
+  auto closing = rondo::spawn(code_of(io::close(std::move(file))));
+  co_await until([number] { return ::fcntl(number, F_GETFD) == -1; });
+  const rondo::descriptor next(::fcntl(pair.a.native_handle(), F_DUPFD_CLOEXEC, number));
+  CHECK(next.native_handle() == number);
+  auto receiving = rondo::spawn(code_of(io::operation(two_bytes_op{number})));
+  for (int i = 0; i < 2; ++i) {
+    co_await round_trip();
+    REQUIRE(::send(pair.b.native_handle(), "x", 1, 0) == 1);
+  }
+  const std::error_code received = co_await receiving;
+  CHECK_FALSE(received);
+  slow_closing::go_on();
+  const std::error_code closed = co_await closing;
+  CHECK_FALSE(closed);
+}
+
+LOOP_TEST("closing a descriptor ends nothing that only has a fixed file of the same number") {
+  if (on_epoll()) co_return;  // which has no fixed files
+  pipe_ends pipe;
+  auto waiting = rondo::spawn(code_of(io::operation(fixed_file_op{pipe.out()})));
+  co_await round_trip();
+  co_await io::close(std::move(pipe.reader));
+  const std::error_code code = co_await waiting;
+  CHECK(code == std::errc::stream_timeout);
 }
 
 LOOP_TEST("closing nothing is an error, and ends nothing that has no descriptor") {

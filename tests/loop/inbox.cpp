@@ -241,8 +241,8 @@ TEST_CASE("a stop that is requested of its token cancels a submitted task, and n
   bool canceled = false;
   bool canceled_before = false;
   int other_answer = 0;
+  std::stop_source source;
   std::thread other([&] {
-    std::stop_source source;
     auto stopped = loop.submit(for_ever(), source.get_token());
     auto goes_on = loop.submit(twice(4));
     source.request_stop();

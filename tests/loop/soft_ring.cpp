@@ -121,6 +121,10 @@ class server {
     io_uring_prep_cancel_fd(ask(number), fd, flags);
     named();
   }
+  void until_unused(std::uint64_t number, int fd) {
+    io_uring_prep_rw(opcode::until_unused, ask(number), fd, nullptr, 0, 0);
+    named();
+  }
   void close(std::uint64_t number, int fd) {
     io_uring_prep_close(ask(number), fd);
     named();
@@ -673,19 +677,60 @@ TEST_CASE("a system call that waits on a thread is ended by a cancellation, when
 
 // Closing
 
-TEST_CASE("closing waits for the threads that use the descriptor") {
+TEST_CASE("who is about to close is told when no thread uses the descriptor any more") {
   gate g;
   server s;
-  pipe_ends pipe;
-  const int fd = pipe.reader.release();
-  ask_gate(s, 1, fd);
+  const pipe_ends pipe;
+  ask_gate(s, 1, pipe.out());
   s.enter();
   g.until_there_are(1);
-  s.close(2, fd);
-  CHECK(s.at_once().empty());
+  s.until_unused(2, pipe.out());
+  s.until_unused(3, pipe.in());  // which nobody uses
+  CHECK(s.at_once() == std::vector<answer>{{3, 0, 0}});
   std::this_thread::sleep_for(5ms);
   CHECK(s.at_once().empty());
-  CHECK(::fcntl(fd, F_GETFD) >= 0);
+  s.cancel(4, 2);  // it gives something back, so it is not canceled
+  CHECK(s.at_once() == std::vector<answer>{{4, -ENOENT, 0}});
+  g.open();
+  std::map<std::uint64_t, int> results;
+  while (results.size() < 2) {
+    for (const answer& a : s.later()) results[a.to] = a.result;
+  }
+  CHECK(results == std::map<std::uint64_t, int>{{1, 7}, {2, 0}});
+}
+
+TEST_CASE("who is about to close hears that there is no memory for waiting") {
+  gate g;
+  server s;
+  const pipe_ends pipe;
+  for (std::uint64_t i = 1; i <= 64; ++i) {  // as many as there is room for
+    if (i % 8 == 0) s.enter();
+    ask_gate(s, i, pipe.out());
+  }
+  s.enter();
+  g.until_there_are(1);
+  s.until_unused(100, pipe.out());
+  rondo::testing::fail_allocation(1);
+  s.enter();
+  CHECK(rondo::testing::allocation_failed());
+  CHECK(s.take() == std::vector<answer>{{100, -ENOMEM, 0}});
+  g.open();
+  for (std::size_t answered = 0; answered < 64;) answered += s.later().size();
+}
+
+TEST_CASE("a close that waits for a thread is carried out, even when it is canceled") {
+  const temporary_folder folder;
+  const pipe_ends pipe;
+  gate g;
+  server s(8, 1);
+  ask_gate(s, 1, pipe.out());
+  s.enter();
+  g.until_there_are(1);  // the only thread
+  const int fd = ::open((folder / "file").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+  REQUIRE(fd >= 0);
+  s.close(2, fd);
+  s.cancel(3, 2);
+  CHECK(s.at_once() == std::vector<answer>{{3, -ENOENT, 0}});
   g.open();
   std::map<std::uint64_t, int> results;
   while (results.size() < 2) {

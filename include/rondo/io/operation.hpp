@@ -29,7 +29,10 @@
 //   static constexpr bool release  true: it gives something back (close), so cancellation does not
 //                                  touch it and a canceled scope does not refuse it
 //   static constexpr bool no_descriptor
-//                                  what its entry has in place of a descriptor is none (waitid)
+//                                  what its entry has in place of a descriptor is none (waitid,
+//                                  socket, futex)
+//   static constexpr bool two_descriptors
+//                                  it has a second one, splice_fd_in (splice, tee)
 //   static constexpr std::uint8_t newer_opcode
 //                                  its opcode, if Linux 6.1 does not know it: where the kernel does
 //                                  not, the library carries it out (loop/soft_table.hpp,
@@ -173,20 +176,19 @@ class operation_state : in_flight, leaf, ready_node {
         return;
       }
     }
-    op.unlink();
     op.line_->leave();
     constexpr int restart = 512;  // ERESTARTSYS: Linux lets it out of threads that it interrupts
     if (result == -restart) [[unlikely]] result = -ECANCELED;
     // A close interrupts the kernel's threads, too, and some calls say so in their way.
-    if (result == -EINTR && op.loop().is_being_closed(op.fd)) [[unlikely]] result = -ECANCELED;
+    if (result == -EINTR && op.is_being_closed()) [[unlikely]] result = -ECANCELED;
     if constexpr (operation_of_several_steps<Op>) {
       if (op.op_.again(result)) {
-        if (op.ends_between_steps()) return op.loop().complete(op);  // result_ is still ECANCELED
         op.step_.told = std::exchange(op.waiter, continuation(static_cast<listener&>(op.step_)));
         op.loop().push(op);
         return;
       }
     }
+    op.unlink();
     op.result_ = result;
     op.loop().complete(op);
   }
@@ -197,7 +199,10 @@ class operation_state : in_flight, leaf, ready_node {
     io_uring_sqe* const entry = reserve();
     if (entry == nullptr) [[unlikely]] return end_later(-EAGAIN);
     op_.prepare(*entry);
-    if constexpr (!gives_back<Op> && !requires { Op::no_descriptor; }) fd = entry->fd;
+    if constexpr (!gives_back<Op> && !requires { Op::no_descriptor; }) {
+      if ((entry->flags & IOSQE_FIXED_FILE) == 0) fd = entry->fd;
+    }
+    if constexpr (requires { Op::two_descriptors; }) other = entry->splice_fd_in;
     loop().launch(*entry, *this);
     line_->enter(*this);
     // Making room for the entry may have brought a completion that has canceled the line.
@@ -223,16 +228,15 @@ class operation_state : in_flight, leaf, ready_node {
   }
 
   void next_step() noexcept {
-    if (ends_between_steps()) {
-      loop().complete(*this);
+    unlink();
+    if (!gives_back<Op> && (line_->canceled() || is_being_closed())) {
+      loop().complete(*this);  // result_ is still ECANCELED
     } else {
       ask();
     }
   }
-  /// Looked at when a step has ended and again when the next one begins: a close that begins or ends
-  /// in between is seen by one of them.
-  [[nodiscard]] bool ends_between_steps() const noexcept {
-    return !gives_back<Op> && (line_->canceled() || loop().is_being_closed(fd));
+  [[nodiscard]] bool is_being_closed() const noexcept {
+    return fd >= 0 && loop().is_being_closed(fd);
   }
 
   static void cancel_it(leaf& self) noexcept {

@@ -54,16 +54,17 @@ class engine : public loop_base, spawner {
   [[nodiscard]] bool is_being_closed(int fd) noexcept { return closings_.has(fd); }
   /// It hears of closings from now on, until it unlinks itself or the loop ends.
   void admit(guest& g) noexcept { closings_.admit(g); }
-  /// Whether CLOSE itself cancels what is in flight on its descriptor, and waits for it.
-  [[nodiscard]] bool closes_when_unused() const noexcept { return ring_.which() == backend::epoll; }
-  /// Cancels what is in flight on a descriptor, again if need be. False: nothing is. The kernel
-  /// finds less when it is asked to cancel by descriptor: not what its threads are about to begin,
-  /// and it does not say what they are doing; and it looks at everything that is in flight.
+  /// Whether the ring can tell when its threads have done with a descriptor (opcode::until_unused).
+  [[nodiscard]] bool tells_when_unused() const noexcept { return ring_.which() == backend::epoll; }
+  /// Cancels what is in flight on a descriptor, again if need be. False: nothing is. `fd` is not
+  /// negative. The kernel finds less when it is asked to cancel by descriptor: not what its threads
+  /// are about to begin, and it does not say what they are doing; and it looks at everything that
+  /// is in flight.
   [[nodiscard]] bool cancel_on(int fd) noexcept {
     in_flight_.for_each_on(fd, [this](in_flight& op) noexcept { cancel(op); });
     ending_.for_each_on(fd, [this](in_flight& op) noexcept { cancel(op); });
     bool found = false;
-    to_cancel_.for_each([&](const in_flight& op) noexcept { found = found || op.fd == fd; });
+    to_cancel_.for_each([&](const in_flight& op) noexcept { found = found || op.is_on(fd); });
     return found;
   }
 

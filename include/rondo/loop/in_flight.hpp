@@ -2,7 +2,8 @@
 #pragma once
 //
 // What was asked of a ring and has not ended. By descriptor, so that closing one of ten thousand
-// looks at few of the others.
+// looks at few of the others. An operation of several steps is here between them, too: nobody
+// closes its descriptor then without its knowing.
 
 #include <algorithm>
 #include <array>
@@ -19,30 +20,41 @@ struct in_flight : list_hook {
   explicit in_flight(void (*on_completion)(in_flight&, int, std::uint32_t) noexcept) noexcept
       : complete(on_completion) {}
 
+  [[nodiscard]] bool is_on(int descriptor) const noexcept {
+    return fd == descriptor || other == descriptor;
+  }
+
   void (*complete)(in_flight&, int result, std::uint32_t flags) noexcept;
-  int fd = -1;  // the descriptor that it was asked on, if closing that is to end it
+  int fd = -1;     // the descriptor that it was asked on, if closing that is to end it
+  int other = -1;  // and the second one, of the few that work on two
 };
 
 class in_flight_table {
   using list = intrusive_list<in_flight>;
 
  public:
-  void push_back(in_flight& op) noexcept { list_of(op.fd).push_back(op); }
+  void push_back(in_flight& op) noexcept {
+    (op.other < 0 ? list_of(op.fd) : on_two_).push_back(op);
+  }
 
   [[nodiscard]] bool empty() const noexcept {
-    return std::all_of(lists_.begin(), lists_.end(), [](const list& l) { return l.empty(); });
+    return on_two_.empty() &&
+           std::all_of(lists_.begin(), lists_.end(), [](const list& l) { return l.empty(); });
   }
 
   /// Calls f with everything, or with what is on one descriptor. f may unlink what it is given.
   template <typename F>
   void for_each(F f) noexcept {
     for (list& each : lists_) each.for_each(f);
+    on_two_.for_each(f);
   }
   template <typename F>
   void for_each_on(int fd, F f) noexcept {
-    list_of(fd).for_each([&](in_flight& op) noexcept {
-      if (op.fd == fd) f(op);
-    });
+    const auto visit = [&](in_flight& op) noexcept {
+      if (op.is_on(fd)) f(op);
+    };
+    list_of(fd).for_each(visit);
+    on_two_.for_each(visit);
   }
 
  private:
@@ -51,6 +63,7 @@ class in_flight_table {
   }
 
   std::array<list, 64> lists_;
+  list on_two_;
 };
 
 }  // namespace rondo::detail

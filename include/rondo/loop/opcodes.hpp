@@ -15,6 +15,9 @@ inline constexpr std::uint8_t ftruncate = 55;   // 6.9
 inline constexpr std::uint8_t bind = 56;        // 6.11
 inline constexpr std::uint8_t listen = 57;      // 6.11
 
+// Of the soft ring alone.
+inline constexpr std::uint8_t until_unused = 255;  // answers when no thread uses the descriptor
+
 // Of FUTEX_WAIT (linux/futex.h).
 inline constexpr std::uint32_t futex_of_32_bits = 2;
 inline constexpr std::uint32_t futex_private = 128;

@@ -53,7 +53,7 @@ inline int soft_cancellation::cancel(const io_uring_sqe& e) noexcept {
 
   if (!any && !by_descriptor) {
     const auto fresh = [](soft_entry& s) noexcept {
-      return !s.interrupted && s.at != place::closing;
+      return !s.interrupted && s.at != place::closing && s.ask.opcode != IORING_OP_CLOSE;
     };
     while (soft_entry* const s = service_.entries.find(e.addr, fresh)) {
       visit(*s);
@@ -71,7 +71,7 @@ inline int soft_cancellation::cancel(const io_uring_sqe& e) noexcept {
       on_descriptor(*r);
     }
     service_.work.for_each([&](soft_entry& s) noexcept {
-      const bool right = any || (soft::verb_of(s.ask.opcode)->uses_fd && s.ask.fd == e.fd);
+      const bool right = any || soft::is_on(s.ask, e.fd);
       if (right && s.ask.opcode != IORING_OP_CLOSE) visit(s);
     });
   }

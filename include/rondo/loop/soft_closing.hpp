@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// Closing in the soft ring. What is in flight on the descriptor is canceled, and epoll forgets it.
-// But a thread that uses it has only its number, and would find another file under that: closing
-// waits until no thread does.
+// Closing in the soft ring. What waits on the descriptor is canceled, and epoll forgets it. But a
+// thread that uses it has only its number, and would find another file under that: so who closes
+// asks before when no thread does any more.
 
 #include <unistd.h>
 
@@ -24,57 +24,55 @@ class soft_closing {
     while (!waiting_.empty()) waiting_.pop_front();
   }
 
+  /// opcode::until_unused: ends when no thread uses the descriptor.
+  void until_unused(const io_uring_sqe& e) noexcept;
   /// CLOSE.
   void close(const io_uring_sqe& e) noexcept;
-  /// Threads have finished something.
+  /// Threads may have finished something, or have been relieved of it.
   void go_on() noexcept;
 
  private:
   using record = soft_waits::record;
-  void cancel_all_on(int fd) noexcept {
-    io_uring_sqe request{};
-    io_uring_prep_cancel_fd(&request, fd, IORING_ASYNC_CANCEL_ALL);
-    cancellation_.cancel(request);
+  [[nodiscard]] bool is_used(int fd) noexcept {
+    const record* const r = service_.waits.find(fd);
+    return r != nullptr && r->at_work != 0;
   }
-  void close_now(const io_uring_sqe& e, soft_entry* s) noexcept;
 
   soft_service& service_;
   soft_cancellation& cancellation_;
-  intrusive_list<soft_entry> waiting_;  // for threads that use their descriptors
+  intrusive_list<soft_entry> waiting_;
 };
 
 // Implementation
 
-inline void soft_closing::close(const io_uring_sqe& e) noexcept {
-  cancel_all_on(e.fd);
-  const record* const r = service_.waits.find(e.fd);
-  if (r == nullptr || r->at_work == 0) return close_now(e, nullptr);
+inline void soft_closing::until_unused(const io_uring_sqe& e) noexcept {
+  if (!is_used(e.fd)) return service_.queues.post(e.user_data, 0, 0);
   soft_entry* const s = service_.entries.take(e, {});
   if (s == nullptr) return service_.queues.post(e.user_data, -ENOMEM, 0);
   s->at = soft_entry::place::closing;
   waiting_.push_back(*s);
 }
 
-/// Files go to a thread: closing may write to a disk or a server. `s` is null where there is no
-/// entry yet.
-inline void soft_closing::close_now(const io_uring_sqe& e, soft_entry* s) noexcept {
+inline void soft_closing::go_on() noexcept {
+  waiting_.for_each([this](soft_entry& s) noexcept {
+    if (is_used(s.ask.fd)) return;
+    s.unlink();
+    service_.end(s, 0);
+  });
+}
+
+/// Files go to a thread: closing may write to a disk or a server.
+inline void soft_closing::close(const io_uring_sqe& e) noexcept {
+  io_uring_sqe others{};
+  io_uring_prep_cancel_fd(&others, e.fd, IORING_ASYNC_CANCEL_ALL);
+  cancellation_.cancel(others);
   const bool blocks = soft::is_on_disk(e.fd);
   service_.waits.forget(e.fd);
-  if (blocks && s == nullptr) s = service_.entries.take(e, {});
-  if (blocks && s != nullptr && service_.work.begin(*s) == 0) return;
+  soft_entry* const s = blocks ? service_.entries.take(e, {}) : nullptr;
+  if (s != nullptr && service_.work.begin(*s) == 0) return;
   const int result = soft::run_close(e);  // without a thread for it: the loop waits
   if (s != nullptr) return service_.end(*s, result);
   service_.queues.post(e.user_data, result, 0);
-}
-
-inline void soft_closing::go_on() noexcept {
-  waiting_.for_each([this](soft_entry& s) noexcept {
-    if (service_.waits.find(s.ask.fd)->at_work != 0) return;
-    s.unlink();
-    const io_uring_sqe e = s.ask;
-    cancel_all_on(e.fd);  // they have come since
-    close_now(e, &s);
-  });
 }
 
 }  // namespace rondo::detail

@@ -8,7 +8,7 @@
 //
 //   waiting     on its descriptor, for readiness (loop/soft_waits.hpp)
 //   working     a thread of the pool runs the system call, or will
-//   closing     a CLOSE that waits for the threads that use its descriptor
+//   closing     until no thread uses a descriptor, which is to be closed then
 //   answered    no room was in the completion queue; the answer is kept here, so none is ever lost
 //
 // Entries come from a free list, in blocks that live as long as the ring, so an operation allocates

@@ -119,6 +119,8 @@ inline void soft_ring::serve(const io_uring_sqe& e) noexcept {
       return poll(e);
     case IORING_OP_POLL_REMOVE:
       return queues.post(e.user_data, cancellation_.remove_poll(e), 0);
+    case opcode::until_unused:
+      return closing_.until_unused(e);
     case IORING_OP_CLOSE:
       return e.file_index == 0 ? closing_.close(e) : refuse(e, "of a fixed file");
     default:
@@ -213,7 +215,7 @@ inline void soft_ring::wait_for_process(soft_entry& s) noexcept {
 // ---- Threads ------------------------------------------------------------------------------------
 
 inline void soft_ring::collect() noexcept {
-  const bool some = work.collect([this](soft_entry& s) noexcept {
+  work.collect([this](soft_entry& s) noexcept {
     if (soft::repeats(s.ask) && s.result >= 0 && queues.room() && !s.interrupted) {
       look_at_new(s.ask, s.result);
       queues.post(s.ask.user_data, s.result, IORING_CQE_F_MORE);
@@ -222,7 +224,7 @@ inline void soft_ring::collect() noexcept {
       end(s, s.result == -EINTR ? -ECANCELED : s.result);  // it gave up because it was told to
     }
   });
-  if (some) closing_.go_on();
+  closing_.go_on();
 }
 
 }  // namespace rondo::detail

@@ -12,7 +12,7 @@
 //              attempt, when the attempt says so, and when epoll does not know the descriptor
 //   at once    a call that cannot block
 //
-// NOP, POLL_ADD, POLL_REMOVE, ASYNC_CANCEL and the first part of CLOSE concern the ring itself: see
+// NOP, POLL_ADD, POLL_REMOVE, ASYNC_CANCEL and all that closing is concern the ring itself: see
 // loop/soft_ring.hpp, loop/soft_cancellation.hpp and loop/soft_closing.hpp.
 
 #include <array>
@@ -125,6 +125,15 @@ inline constexpr verb emulated{side::none, nullptr, &run_emulation, nullptr, tru
   const verb& v = table[code];
   const bool known = v.attempt != nullptr || v.blocking != nullptr || v.at_once != nullptr;
   return known ? &v : nullptr;
+}
+
+/// Whether it works on a second descriptor, splice_fd_in.
+[[nodiscard]] inline bool is_on_two(const io_uring_sqe& e) noexcept {
+  return e.opcode == IORING_OP_SPLICE || e.opcode == IORING_OP_TEE;
+}
+/// Of an opcode that somebody knows.
+[[nodiscard]] inline bool is_on(const io_uring_sqe& e, int fd) noexcept {
+  return verb_of(e.opcode)->uses_fd && (e.fd == fd || (is_on_two(e) && e.splice_fd_in == fd));
 }
 
 }  // namespace rondo::detail::soft

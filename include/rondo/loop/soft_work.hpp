@@ -125,9 +125,9 @@ class soft_work {
   }
 
   /// Calls `ended(entry)` for all that threads have finished, the oldest first; they are in no list
-  /// then. False when there was none.
+  /// then.
   template <typename Ended>
-  bool collect(Ended ended) noexcept {
+  void collect(Ended ended) noexcept {
     soft_entry* oldest = nullptr;
     for (soft_entry* s = finished_.take_all(); s != nullptr;) {
       soft_entry* const next = s->next_finished;
@@ -135,14 +135,12 @@ class soft_work {
       oldest = s;
       s = next;
     }
-    if (oldest == nullptr) return false;
     while (oldest != nullptr) {
       soft_entry& s = *oldest;
       oldest = s.next_finished;
       leave(s);
       ended(s);
     }
-    return true;
   }
 
   template <typename F>
@@ -154,7 +152,7 @@ class soft_work {
   /// Counts for the descriptors that the call uses. False without memory for a record of one.
   bool count(const soft_entry& s, unsigned change) noexcept {
     if (!soft::verb_of(s.ask.opcode)->uses_fd) return true;
-    const bool two = s.ask.opcode == IORING_OP_SPLICE || s.ask.opcode == IORING_OP_TEE;
+    const bool two = soft::is_on_two(s.ask);
     soft_waits::record* const one = waits_.of(s.ask.fd);
     soft_waits::record* const other = two ? waits_.of(s.ask.splice_fd_in) : nullptr;
     const bool no_memory = (one == nullptr && s.ask.fd >= 0) ||

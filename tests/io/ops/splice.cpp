@@ -70,17 +70,21 @@ LOOP_TEST("a splice that waits is canceled, and takes no byte that comes later")
   CHECK(waiting_in(to.out()).empty());
 }
 
-LOOP_TEST("a splice whose target is closed under it ends, as closed once a thread has begun it") {
-  pipe_ends from;
-  pipe_ends to;
+LOOP_TEST("a splice and a tee end when one of their two is closed under them") {
   for (const auto delay : {0ms, 1ms, 20ms}) {
-    auto splicing = rondo::spawn(code_of(io::splice(from.out(), -1, to.in(), -1, 10)));
-    co_await round_trip();
-    co_await rondo::sleep_for(delay);
-    co_await io::close(std::move(to.writer));
-    const std::error_code code = co_await splicing;
-    CHECK((code == rondo::errc::closed || code == std::errc::bad_file_descriptor));
-    to = pipe_ends();
+    for (const bool the_target : {false, true}) {
+      pipe_ends from;
+      pipe_ends to;
+      auto splicing = rondo::spawn(code_of(io::splice(from.out(), -1, to.in(), -1, 10)));
+      auto copying = rondo::spawn(code_of(io::tee(from.out(), to.in(), 10)));
+      co_await round_trip();
+      co_await rondo::sleep_for(delay);
+      co_await io::close(the_target ? std::move(to.writer) : std::move(from.reader));
+      const std::error_code spliced_code = co_await splicing;
+      const std::error_code copied_code = co_await copying;
+      CHECK(spliced_code == rondo::errc::closed);
+      CHECK(copied_code == rondo::errc::closed);
+    }
   }
 }
 

@@ -10,9 +10,8 @@
 //     co_await rondo::io::splice(pipe_out, -1, socket, -1, n);
 //
 // The kernel gives both to a thread of its own. In flight: what a splice waits for (bytes, or room)
-// keeps that thread. Canceled: the thread is interrupted. Closing the descriptor that it writes to
-// ends it, with errc::closed if a thread has begun and with EBADF if none has; of one that it reads
-// from, the kernel keeps the file.
+// keeps that thread. Canceled: the thread is interrupted. Closing one of the two ends it, with
+// errc::closed.
 
 #include <cstddef>
 #include <cstdint>
@@ -24,6 +23,7 @@ namespace rondo::detail {
 
 struct splice_op {
   using value_type = std::size_t;
+  static constexpr bool two_descriptors = true;
   static constexpr const char* name = "splice";
   int from;
   std::int64_t from_offset;
@@ -38,6 +38,7 @@ struct splice_op {
 
 struct tee_op {
   using value_type = std::size_t;
+  static constexpr bool two_descriptors = true;
   static constexpr const char* name = "tee";
   int from;
   int to;
