@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""resp_server.py PROGRAM: the example resp_server as its clients see it, redis-cli and
-redis-benchmark among them where they are installed."""
+"""resp_server.py PROGRAM Protocol|RedisTools: the example resp_server as its clients see it, the
+second with redis-cli and redis-benchmark where they are installed."""
 import os
 import shutil
 import signal
@@ -18,7 +18,7 @@ def command(*words):
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts)
 
 
-class Server(unittest.TestCase):
+class Server:
     def setUp(self):
         self.server = subprocess.Popen(
             [PROGRAM, "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -43,6 +43,8 @@ class Server(unittest.TestCase):
     def expect(self, request, answer):
         self.assertEqual(self.ask(request, len(answer)), answer)
 
+
+class Protocol(Server, unittest.TestCase):
     def test_each_command(self):
         self.expect(command("PING") + command("ping", "x") + command("ECHO", "a b"),
                     b"+PONG\r\n$1\r\nx\r\n$3\r\na b\r\n")
@@ -94,7 +96,12 @@ class Server(unittest.TestCase):
         self.expect(command("SET", "large", value) + command("GET", "large"),
                     b"+OK\r\n$20000000\r\n" + value + b"\r\n")
 
-    @unittest.skipUnless(shutil.which("redis-cli"), "needs redis-tools")
+
+TOOLS = ("redis-cli", "redis-benchmark")
+
+
+@unittest.skipUnless(all(map(shutil.which, TOOLS)), "needs redis-tools")
+class RedisTools(Server, unittest.TestCase):
     def test_redis_cli_and_redis_benchmark(self):
         at = ["-h", "127.0.0.1", "-p", str(self.port)]
         said = subprocess.run(["redis-cli", *at], input="set a 1\nincr a\nget a\nnope\n", text=True,
