@@ -5,7 +5,7 @@
 #
 # Builds everything and runs all tests. Installs what it needs first, if something is missing
 # (Debian and Ubuntu; see cmake/install-packages.sh). CXX chooses the compiler.
-#   PRESET             dev (default), release, asan, tsan; see CMakePresets.json
+#   PRESET             dev (default), debug, release, asan, tsan; see CMakePresets.json
 #   CTEST-ARGUMENT     such as -R timers, or -L net
 set -euo pipefail
 cd "$(dirname "$0")/.."
