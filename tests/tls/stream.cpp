@@ -74,6 +74,20 @@ struct whole_writes {
   auto write(const_buffer from) & { return below.write(from); }
   auto close() & { return below.close(); }
 };
+/// A stream that has no memory for a write, once, when it is told so.
+struct failing_once {
+  explicit failing_once(unix_stream s) : below(std::move(s)) {}
+  unix_stream below;
+  bool fails = false;
+  auto read(mutable_buffer to) & { return below.read(to); }
+  task<> write(const_buffer from) & { co_await below.write(from); }
+  task<std::size_t> write_some(const_buffer from) & {
+    if (std::exchange(fails, false)) throw std::system_error(ENOBUFS, std::system_category());
+    const std::size_t gone = co_await below.write_some(from);
+    co_return gone;
+  }
+  auto close() & { return below.close(); }
+};
 std::pair<unix_stream, unix_stream> small_sockets() {
   auto both = socket_pair();
   both.first.set_send_buffer(4096);
@@ -210,7 +224,7 @@ LOOP_TEST("both sides know the protocol that was agreed on, the server's best th
   CHECK(ends.server.protocol() == "h2");
 }
 
-LOOP_TEST("without a protocol in common there is no connection; without ALPN there is none to agree on") {
+LOOP_TEST("without a protocol in common there is no connection, and without ALPN there is none to agree on") {
   const agreement a =
       co_await agree(client_context().alpn({"one"}), server_context().alpn({"other"}));
   INFO(a.client << " | " << a.server);
@@ -382,6 +396,23 @@ LOOP_TEST("after a write that was canceled half-way the stream goes on with the 
   CHECK(came.size() < (16 << 20));
   CHECK(came.ends_with("xthe end"));
   CHECK(came.find_first_not_of('x') == came.size() - 7);
+}
+
+LOOP_TEST("a write_some whose bytes cannot go at the moment gives how many wait, and they go once") {
+  auto [a, b] = socket_pair();
+  auto ends = co_await tls_pair(failing_once(std::move(a)), failing_once(std::move(b)),
+                                client_context(), server_context());
+  ends.client.stream().fails = true;
+  const std::size_t taken = co_await ends.client.write_some("hello ");
+  CHECK(taken == 6);
+  co_await ends.client.write("world");
+  co_await ends.client.close();
+  const std::string came = co_await read_to_end(ends.server);
+  CHECK(came == "hello world");
+
+  ends.server.stream().fails = true;
+  const std::error_code all = co_await code_of(ends.server.write("x"));  // which does not say how much
+  CHECK(all == std::errc::no_buffer_space);
 }
 
 LOOP_TEST("write_some gives how much was taken, which goes before the next, also when it is canceled") {

@@ -83,8 +83,8 @@ class tls_stream {
     return write_all(detail::source<B>(std::forward<B>(from)));
   }
 
-  /// Takes at least one byte and gives how many, when they have gone. Canceled: nothing was taken;
-  /// or some were, which go before the next, and it gives how many all the same.
+  /// Takes at least one byte and gives how many, when they have gone. Canceled, or failed: nothing
+  /// was taken; or some were, which go before the next, and it gives how many all the same.
   template <detail::source_of_bytes B>
   task<std::size_t> write_some(B&& from) & {
     return write_part(detail::source<B>(std::forward<B>(from)));
@@ -297,7 +297,7 @@ task<std::size_t> tls_stream<Stream>::write_part(Source from) {
   const std::size_t count = co_await take_some(bytes);
   try {
     co_await flush();
-  } catch (const operation_canceled&) {  // taken is taken
+  } catch (...) {  // taken is taken; what does not pass is met again by the next
   }
   co_return count;
 }
