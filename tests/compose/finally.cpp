@@ -103,7 +103,7 @@ TASK_TEST("the cleanup may be a plain function, with or without arguments") {
   CHECK(log == "a");
 }
 
-TASK_TEST("the cleanup may be a function that gives a task; its arguments are copied and kept") {
+TASK_TEST("the cleanup may be a function that gives a task, and its arguments are copied and kept") {
   std::string log;
   const auto note = [](std::string& l, std::string text, std::unique_ptr<int> n) -> task<> {
     co_await rondo::checkpoint();

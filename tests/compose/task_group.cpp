@@ -85,7 +85,7 @@ TEST_CASE("the first error cancels the body and the other children, and is throw
   CHECK(loop.reports[0].first == unhandled_error::kind::suppressed);
 }
 
-TEST_CASE("an error of the body cancels the children; those that have not begun never begin") {
+TEST_CASE("an error of the body cancels the children, and those that have not begun never begin") {
   manual_loop loop;
   gate never;
   std::string log;
@@ -170,7 +170,7 @@ TASK_TEST("cancel ends the children and the body, and a body of void then return
   CHECK(never.waiting() == 0);
 }
 
-TASK_TEST("cancel loses no value that the body still gives; without one, it throws") {
+TASK_TEST("cancel loses no value that the body still gives, and without one it throws") {
   gate never;
   const auto gives = [](task_group& group) -> task<int> {
     group.cancel();

@@ -286,7 +286,7 @@ TASK_TEST("a value whose move throws counts as a failed child") {
   CHECK(pulls == 2);
 }
 
-TEST_CASE("canceled, it pulls nothing more and throws; or gives the values if all succeed") {
+TEST_CASE("canceled, it pulls nothing more and throws, or gives the values if all succeed") {
   for (const bool swallow : {false, true}) {
     manual_loop loop;
     gate g;

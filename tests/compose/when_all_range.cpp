@@ -208,7 +208,7 @@ TASK_TEST(
 }
 
 TEST_CASE(
-    "canceling when_all of a range cancels all elements; values if all succeed all the same") {
+    "canceling when_all of a range cancels all elements, and gives the values if all succeed all the same") {
   for (const bool swallow : {false, true}) {
     manual_loop loop;
     gate g;

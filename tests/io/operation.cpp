@@ -176,7 +176,7 @@ LOOP_TEST("an operation may say in its own words what went wrong") {
   CHECK(other == "ending: " + std::system_category().message(ENOSPC));
 }
 
-LOOP_TEST("an operation may say what was tried; the code is the same as without that") {
+LOOP_TEST("an operation may say what was tried, and the code is the same as without that") {
   const std::string words = co_await words_of(io::operation(naming_op{{-EDOM}}));
   CHECK(words.starts_with("reading the stars: "));
   const std::error_code closed = co_await code_of(io::operation(naming_op{{-ECANCELED}}));

@@ -155,7 +155,7 @@ LOOP_TEST("a listener that is closed ends its stream, and so does a listener tha
   static_cast<void>(wrong.release());
 }
 
-LOOP_TEST("no room for a descriptor is told once; then the stream waits for room") {
+LOOP_TEST("no room for a descriptor is told once, and then the stream waits for room") {
   const auto before = rondo_test::open_descriptors();
   {
     tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));

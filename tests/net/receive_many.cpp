@@ -172,7 +172,7 @@ LOOP_TEST("a chunk that is given away is written, and its buffer comes back") {
 
 // Errors
 
-LOOP_TEST("a reset is an error that names the operation; then comes the end") {
+LOOP_TEST("a reset is an error that names the operation, and then comes the end") {
   buffer_ring ring{4, 64};
   tcp_ends ends = co_await tcp_pair();
   auto chunks = ends.b.receive_many(ring);

@@ -212,7 +212,7 @@ ON_BOTH_RINGS("a handler that gives no task but an exception is reported as well
   CHECK(reported.all == std::vector<std::string>{"serve: not today", "serve: not today"});
 })
 
-LOOP_TEST("no more are accepted than may be served at a time; the others wait") {
+LOOP_TEST("no more are accepted than may be served at a time, and the others wait") {
   tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));
   census c;
   auto service =

@@ -37,7 +37,7 @@ POSTGRES_TEST("a pipeline of statements larger than all buffers does not deadloc
   CHECK(all[199][0].get<std::string_view>(0) == big);
 }
 
-POSTGRES_TEST("prepared statements in a pipeline; and the connection is usable after it") {
+POSTGRES_TEST("prepared statements in a pipeline, and the connection is usable after it") {
   auto c = co_await postgres::connect(server.conninfo());
   const auto twice = co_await c.prepare("select $1::int * 2");
   {

@@ -174,7 +174,7 @@ TEST_CASE("without a free descriptor there is no stream") {
 
 // In processes of their own, where SIGINT is at its default.
 
-ON_BOTH_RINGS("while a stream for SIGINT exists, Ctrl-C is its business; afterwards it cancels again", {
+ON_BOTH_RINGS("while a stream for SIGINT exists, Ctrl-C is its business, and afterwards it cancels again", {
   const auto test = []() -> task<int> {
     {
       signal_stream stream = signals({SIGINT});

@@ -124,7 +124,7 @@ TEST_CASE("close ends who waits, and nothing is sent afterwards") {
   CHECK_THROWS_AS(b.send(1), channel_closed);
 }
 
-TEST_CASE("a subscription may be dropped and moved between two values; a race takes one value") {
+TEST_CASE("a subscription may be dropped and moved between two values, and a race takes one value") {
   manual_loop loop;
   broadcast<int> b(4);
   auto s = b.subscribe();

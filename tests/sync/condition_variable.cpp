@@ -46,7 +46,7 @@ TEST_CASE("a wait for a condition unlocks, and has the lock again when it ends")
   CHECK(is_free(m));
 }
 
-TEST_CASE("notify_one wakes who came first, notify_all all; one after the other has the lock") {
+TEST_CASE("notify_one wakes who came first, notify_all all, and one after the other has the lock") {
   manual_loop loop;
   rondo::mutex m;
   condition_variable c;

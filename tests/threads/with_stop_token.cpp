@@ -145,7 +145,7 @@ LOOP_TEST("stopped on the loop's thread, by another task, it cancels and waits f
   CHECK(armed() == 0);
 }
 
-LOOP_TEST("a task may stop its own token; it feels it at its next operation") {
+LOOP_TEST("a task may stop its own token, and feels it at its next operation") {
   std::stop_source source;
   std::string log;
   const auto body = [&]() -> task<> {
