@@ -8,6 +8,7 @@ Prints "ready" and serves until its standard input ends, so it never outlives wh
     /inspect...       what it was asked: {"method", "target", "headers": [[name, value]...], "body"}
     /echo             the body that was sent
     /slow?ms=200      {"waited": 200}, after that time
+    /late?ms=200      the head at once, and "late" after that time
     /status/404       an answer with that status
     /redirect?code=302&to=/inspect
     /loop             redirects to itself
@@ -86,6 +87,12 @@ class handler(http.server.BaseHTTPRequestHandler):
         elif url.path == "/slow":
             time.sleep(int(query["ms"]) / 1000)
             self.answer({"waited": int(query["ms"])})
+        elif url.path == "/late":
+            self.send_response(200)
+            self.send_header("Content-Length", "4")
+            self.end_headers()
+            time.sleep(int(query["ms"]) / 1000)
+            self.wfile.write(b"late")
         elif url.path.startswith("/status/"):
             self.answer({"sorry": True}, status=int(url.path[8:]))
         elif url.path == "/redirect":

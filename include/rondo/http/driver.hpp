@@ -82,6 +82,8 @@ class driver : rondo::detail::listener,
   /// False when the session is in use on another loop; the transfer was not started then.
   [[nodiscard]] bool move_to(engine& loop) noexcept;
   CURLMcode start(transfer& t) noexcept;
+  /// Waits for its sockets again if the run of the loop before this one has ended that.
+  void go_on() noexcept;
   /// The transfer ends soon: with its result if it has one by then, else as given up.
   void give_up(transfer& t) noexcept;
   /// At once, without a word to the transfer. Not in a callback of libcurl's.
@@ -132,7 +134,7 @@ class driver : rondo::detail::listener,
   rondo::detail::intrusive_list<watcher_place> retired_;
   watcher_list ready_;   // their polls have ended
   watcher_list to_arm_;  // libcurl is interested, and no poll is in flight
-  watcher_list idle_;    // the loop ended their polls; armed again with the next transfer
+  watcher_list idle_;    // the run of the loop ended their polls; armed again with the next use
 
   time_point time_ = time_point::max();  // when libcurl wants to be called; max: not at all
   bool time_has_come_ = false;
@@ -232,11 +234,15 @@ inline CURLMcode driver::start(transfer& t) noexcept {
   if (result != CURLM_OK) return result;
   running_.push_back(t);
   ++count_;
+  go_on();
+  return CURLM_OK;
+}
+
+inline void driver::go_on() noexcept {
   while (!idle_.empty()) to_arm_.push_back(idle_.pop_front());
-  if (!to_arm_.empty()) wake();
+  if (!to_arm_.empty() || time_has_come_) wake();
   if (time_ != time_point::max() && !armed())
     schedule(time_);  // the loop before this one disarmed it
-  return CURLM_OK;
 }
 
 inline void driver::give_up(transfer& t) noexcept {
@@ -371,11 +377,15 @@ inline void driver::step(listener& self) noexcept {
   d.arm();
 }
 
-/// Only streams can be left: whoever awaits something has ended before the loop.
+/// Only streams can be left: whoever awaits something has ended before the loop. When libcurl loses
+/// one, it may ask to be called for the sake of another; this loop calls nobody any more.
 inline void driver::heard(guest& self, news what, int) noexcept {
   if (what != news::loop_ends) return;
   auto& d = static_cast<driver&>(self);
+  d.queued_ = true;
   while (!d.running_.empty()) d.finish(d.running_.front(), CURLE_ABORTED_BY_CALLBACK, 0);
+  d.queued_ = false;
+  d.broken_ = 0;
   d.loop_ = nullptr;
 }
 

@@ -56,6 +56,8 @@ class exchange : transfer, rondo::detail::timer {
   [[nodiscard]] outcome how() const noexcept { return how_; }
   /// libcurl has it.
   [[nodiscard]] bool is_running() const noexcept { return transfer::linked(); }
+  /// By whoever waits for it, who may do so in another run of the loop.
+  void go_on() noexcept { driver_.go_on(); }
   /// Goes on with a body that was not taken.
   void resume() noexcept;
   /// What is there of the answer. Throws: what it has failed of.

@@ -41,7 +41,10 @@ class received_body final : exchange {
     if (is_running() && &loop() != rondo::detail::running_loop) {
       throw std::logic_error("rondo: an http stream was read on another loop than its request");
     }
-    while (kept() == 0 && is_running()) co_await news_.next();
+    while (kept() == 0 && is_running()) {
+      go_on();
+      co_await news_.next();
+    }
     if (kept() == 0) static_cast<void>(answer());
     const std::size_t n = std::min(kept(), to.size());
     std::memcpy(to.data(), bytes_.data() + taken_, n);
