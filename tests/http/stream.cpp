@@ -337,6 +337,21 @@ ON_BOTH_RINGS("a stream that is kept from one run of a loop to the next goes on"
   }(kept));
 })
 
+PYTHON_TEST("a stream and a download are the session's that was asked, wherever that is moved") {
+  const temporary_folder folder;
+  http::session first;
+  auto stream = first.stream(get(server / "json"));
+  auto download = first.download(server / "json", folder / "f");
+  auto send = first.get(server / "json");
+  http::session second = std::move(first);
+  auto streamed = co_await std::move(stream);
+  CHECK(streamed.ok());
+  const auto size = co_await std::move(download);
+  CHECK(size == 14);
+  const auto sent_answer = co_await std::move(send);
+  CHECK(sent_answer.ok());
+}
+
 // ---- Downloads ----------------------------------------------------------------------------------
 
 PYTHON_TEST("a download is in the file when it ends, and says how far it is") {

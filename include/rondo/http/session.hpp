@@ -41,8 +41,8 @@ namespace rondo::http {
 /// In flight: any number of requests.
 /// Canceled: gives up the request and its connection; the session stays usable.
 /// Throws: http::error, which names the URL and the cause; std::logic_error when the session is
-/// used on two loops at once. One after the other is fine, and so is a session that outlives its
-/// loop.
+/// used on two loops at once. One after the other is fine: once the run of the first has ended, and
+/// what was kept of its streams is gone or at its end; with a loop, its streams end as canceled.
 /// Thread: that of the loop.
 class session {
  public:
@@ -65,8 +65,7 @@ class session {
   }
 
   [[nodiscard]] detail::transfer_description send(request r) {
-    RONDO_ASSERT(driver_ != nullptr, "a moved-from http::session was used");
-    return detail::transfer_description(*driver_, std::move(r));
+    return detail::transfer_description(in_use(), std::move(r));
   }
 
   /// For a body that is read as it comes; see streamed_response. Every limit holds as for a request
@@ -74,10 +73,7 @@ class session {
   /// `request(...).timeout(0s)`.
   /// Completes when: the head of the answer is there. Canceled, gives up the request.
   [[nodiscard]] task<streamed_response> stream(request r) {
-    RONDO_ASSERT(driver_ != nullptr, "a moved-from http::session was used");
-    auto body = std::make_unique<detail::received_body>(*driver_, std::move(r));
-    co_await body->begin_and_wait();
-    co_return streamed_response(std::move(body));
+    return begin(in_use(), std::move(r));
   }
 
   /// Fetches into a file, which is made or replaced in one step when everything is there
@@ -88,12 +84,7 @@ class session {
   template <std::invocable<std::uint64_t, std::uint64_t> Progress = detail::no_progress>
   [[nodiscard]] task<std::uint64_t> download(request r, rondo::detail::path_argument to,
                                              Progress progress = {}) {
-    streamed_response answer = co_await stream(std::move(r));
-    answer.raise_for_status();
-    std::uint64_t received = 0;
-    const detail::download_into<Progress> fill{answer, progress, received};
-    co_await rondo::detail::replace_whole_file(std::move(to), fill);
-    co_return received;
+    return save(in_use(), std::move(r), std::move(to), std::move(progress));
   }
   template <std::invocable<std::uint64_t, std::uint64_t> Progress = detail::no_progress>
   [[nodiscard]] task<std::uint64_t> download(std::string url, rondo::detail::path_argument to,
@@ -102,6 +93,27 @@ class session {
   }
 
  private:
+  /// The driver stays where it is when the session is moved; what is awaited later keeps that.
+  [[nodiscard]] detail::driver& in_use() const {
+    RONDO_ASSERT(driver_ != nullptr, "a moved-from http::session was used");
+    return *driver_;
+  }
+  static task<streamed_response> begin(detail::driver& d, request r) {
+    auto body = std::make_unique<detail::received_body>(d, std::move(r));
+    co_await body->begin_and_wait();
+    co_return streamed_response(std::move(body));
+  }
+  template <typename Progress>
+  static task<std::uint64_t> save(detail::driver& d, request r, rondo::detail::path_argument to,
+                                  Progress progress) {
+    streamed_response answer = co_await begin(d, std::move(r));
+    answer.raise_for_status();
+    std::uint64_t received = 0;
+    const detail::download_into<Progress> fill{answer, progress, received};
+    co_await rondo::detail::replace_whole_file(std::move(to), fill);
+    co_return received;
+  }
+
   detail::driver_handle driver_;
 };
 
