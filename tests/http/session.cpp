@@ -23,6 +23,20 @@ std::string random_bytes(std::size_t size) {
   return bytes;
 }
 
+/// Set while this exists, however the test ends.
+class environment_variable {
+ public:
+  environment_variable(const char* name, const std::string& value) : name_(name) {
+    ::setenv(name, value.c_str(), 1);
+  }
+  environment_variable(const environment_variable&) = delete;
+  environment_variable& operator=(const environment_variable&) = delete;
+  ~environment_variable() { ::unsetenv(name_); }
+
+ private:
+  const char* name_;
+};
+
 rondo::task<std::string> text_of(http::session& session, std::string url) {
   auto answer = co_await session.get(std::move(url));
   co_return std::move(answer).raise_for_status().text();
@@ -300,20 +314,18 @@ PYTHON_TEST("an answer knows the redirects before it") {
 }
 
 PYTHON_TEST("a session has a proxy of its own, or none") {
-  ::setenv("http_proxy", "http://127.0.0.1:1", 1);
+  const environment_variable proxy("http_proxy", "http://127.0.0.1:1");
   http::session own(http::session_options().proxy(server / ""));
   const auto through = co_await own.get("http://example.invalid/a");
   CHECK(through.json()["target"] == "http://example.invalid/a");
   http::session none(http::session_options().proxy(""));
   const auto direct = co_await none.get(server / "inspect");
   CHECK(direct.json()["target"] == "/inspect");
-  ::unsetenv("http_proxy");
 }
 
 PYTHON_TEST("the proxy of the environment is asked") {
-  ::setenv("http_proxy", (server / "").c_str(), 1);
+  const environment_variable proxy("http_proxy", server / "");
   http::session session;
   const auto answer = co_await session.get("http://somewhere.invalid/a?b=c");
-  ::unsetenv("http_proxy");
   CHECK(answer.json()["target"] == "http://somewhere.invalid/a?b=c");
 }
