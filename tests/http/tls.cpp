@@ -2,7 +2,41 @@
 
 #include "http/servers.hpp"
 
+#include <charconv>
+
 using namespace rondo::test;
+using rondo::task;
+
+namespace {
+
+task<> relay(rondo::tcp_stream& from, rondo::tcp_stream& to) {
+  std::array<char, 16384> bytes;
+  for (;;) {
+    const std::size_t n = co_await from.read(bytes);
+    if (n == 0) co_return;
+    co_await to.write(std::string_view(bytes.data(), n));
+  }
+}
+
+/// A proxy that consents in many words, and connects to the port it was asked for.
+task<> is_a_proxy(rondo::tcp_stream peer) {
+  std::string head;
+  std::array<char, 4096> bytes;
+  while (head.find("\r\n\r\n") == head.npos) {
+    const std::size_t n = co_await peer.read(bytes);
+    if (n == 0) co_return;
+    head.append(bytes.data(), n);
+  }
+  std::uint16_t port = 0;  // of "CONNECT localhost:1234 HTTP/1.1"
+  const std::size_t at = head.find(':') + 1;
+  std::from_chars(head.data() + at, head.data() + head.size(), port);
+  co_await peer.write(
+      "HTTP/1.1 299 Go ahead\r\nX-Proxy: 1\r\nContent-Type: text/x-proxy\r\n\r\n");
+  auto server = co_await rondo::tcp_stream::connect("127.0.0.1", port);
+  co_await rondo::when_any(relay(peer, server), relay(server, peer));
+}
+
+}  // namespace
 
 NGINX_TEST("a server whose certificate is signed by the session's authority is trusted") {
   http::session session(http::session_options().ca_file(server.ca()));
@@ -66,4 +100,23 @@ NGINX_TEST("http to a port that speaks TLS is an answer, as the server gives it"
   http::session session;
   const auto answer = co_await session.get("http" + server.tls("json").substr(5));
   CHECK(answer.status == 400);
+}
+
+NGINX_TEST("what a proxy says about the tunnel is no part of the answer that comes through it") {
+  const std::string proxy = start_peer(is_a_proxy);
+  http::session session(http::session_options().ca_file(server.ca()).proxy(proxy));
+  const auto whole = co_await session.get(server.tls("json"));
+  CHECK(whole.status == 200);
+  CHECK_FALSE(whole.headers.contains("X-Proxy"));
+  CHECK(whole.headers.get_all("Content-Type").size() == 1);
+  CHECK(whole.json()["answer"] == 42);
+
+  http::session other(http::session_options().ca_file(server.ca()).proxy(proxy));
+  auto stream = co_await other.stream(http::request("GET", server.tls("json")));
+  CHECK(stream.status() == 200);
+  CHECK_FALSE(stream.headers().contains("X-Proxy"));
+  CHECK(stream.headers()["Content-Length"] == "13");
+  std::string body(100, '\0');
+  const std::size_t n = co_await stream.read(body);
+  CHECK(body.substr(0, n) == R"({"answer":42})");
 }
