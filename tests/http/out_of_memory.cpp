@@ -31,6 +31,16 @@ rondo::task<> streams(std::string url, std::string path) {
   expect(saved == 100'000, "and saved");
 }
 
+rondo::task<> large_bodies(std::string plain, std::string zipped) {
+  http::session session;
+  for (const std::string& url : {plain, zipped}) {
+    http::request request("GET", url);
+    request.first_byte_timeout(5s).timeout(10s);
+    const auto answer = co_await session.send(std::move(request));
+    expect(answer.text().size() == 100'000, "a body that counts as complete is whole");
+  }
+}
+
 }  // namespace
 
 ON_BOTH_RINGS("out of memory: two requests at once", {
@@ -45,4 +55,11 @@ ON_BOTH_RINGS("out of memory: a stream and a download", {
   const temporary_folder folder;
   const std::string url = server / "chunked";
   fail_each_allocation([&] { return streams(url, folder / "f"); });
+})
+
+ON_BOTH_RINGS("out of memory: no body has a gap", {
+  python_server server;
+  const std::string plain = server / "chunked";
+  const std::string zipped = server / "gzip";
+  fail_each_allocation([&] { return large_bodies(plain, zipped); });
 })
