@@ -9,8 +9,9 @@
 //     auto answer = co_await s.get("https://example.org/prices.json");
 //     std::cout << answer.raise_for_status().json()["total"];
 //
-// To read it: session.hpp is what you use; exchange.hpp is one request; driver.hpp is how libcurl and
-// the loop work together.
+// To read it: session.hpp is what you use; exchange.hpp is one request, and setup.hpp what libcurl
+// is told of it; driver.hpp is how libcurl and the loop work together, and watchers.hpp how its
+// sockets are waited for.
 
 #include <rondo/http/error.hpp>
 #include <rondo/http/header_map.hpp>

@@ -4,11 +4,11 @@
 // The driver is what stands between libcurl and the loop: one pool of connections, and the
 // transfers that use it.
 //
-// libcurl asks for two things, through callbacks: to be told when its sockets are ready (watchers),
-// and to be called after some time (one timer in the loop's heap). What it is told makes it do much
-// at once: read, decrypt, open and close sockets, call back. So nothing is told while completions
-// are reaped or timers expire; the driver records it, queues itself, and does everything in one
-// `step`:
+// libcurl asks for two things, through callbacks: to be told when its sockets are ready (for that
+// see watchers.hpp), and to be called after some time (one timer in the loop's heap). What it is
+// told makes it do much at once: read, decrypt, open and close sockets, call back. So nothing is
+// told while completions are reaped or timers expire; the driver records it, queues itself, and
+// does everything in one `step`:
 //
 //   1. tell libcurl which sockets are ready, and that its time has come
 //   2. collect the transfers that have ended
@@ -25,11 +25,10 @@
 // running then (a stream that somebody kept) ends as canceled.
 
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <new>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -38,13 +37,11 @@
 #include <rondo/core/ready_queue.hpp>
 #include <rondo/http/curl.hpp>
 #include <rondo/http/session_options.hpp>
-#include <rondo/http/watcher.hpp>
+#include <rondo/http/watchers.hpp>
 #include <rondo/loop/engine.hpp>
 #include <rondo/time/sleep.hpp>
 
 namespace rondo::http::detail {
-
-using rondo::detail::engine;
 
 /// A request while libcurl works on it.
 struct transfer : rondo::detail::list_hook {
@@ -58,7 +55,8 @@ struct transfer : rondo::detail::list_hook {
   bool given_up = false;
 };
 
-class driver : rondo::detail::listener,
+class driver final : watchers,
+               rondo::detail::listener,
                rondo::detail::ready_node,
                rondo::detail::timer,
                rondo::detail::guest {
@@ -80,7 +78,7 @@ class driver : rondo::detail::listener,
   void set_up(option_setter& set) noexcept;
 
   /// False when the session is in use on another loop; the transfer was not started then.
-  [[nodiscard]] bool move_to(engine& loop) noexcept;
+  [[nodiscard]] bool move_to(engine& other) noexcept;
   CURLMcode start(transfer& t) noexcept;
   /// Waits for its sockets again if the run of the loop before this one has ended that.
   void go_on() noexcept;
@@ -91,31 +89,21 @@ class driver : rondo::detail::listener,
 
  private:
   ~driver() = default;
-  using watcher_list = rondo::detail::intrusive_list<rondo::detail::in_flight>;
 
-  static int on_socket(CURL*, curl_socket_t fd, int what, void* self, void* known) noexcept;
   static int on_timer(CURLM*, long milliseconds, void* self) noexcept;
-  static curl_socket_t on_open(void* self, curlsocktype, curl_sockaddr* address) noexcept;
-  static int on_close(void* self, curl_socket_t fd) noexcept;
-  static void polled(void* self, watcher& w, int result) noexcept;
   static void due(timer& self) noexcept;
   static void step(listener& self) noexcept;
   static void heard(guest& self, news what, int) noexcept;
 
-  [[nodiscard]] bool watch(curl_socket_t fd, int what, watcher* known) noexcept;
   void tell_curl() noexcept;
   void harvest() noexcept;
-  void arm() noexcept;
   void finish(transfer& t, CURLcode code, int error) noexcept;
   void schedule(time_point when) noexcept;
 
-  void wake() noexcept {
-    if (!queued_) {
-      queued_ = true;
-      loop_->push(*this);
-    }
+  void wake() noexcept override {
+    if (!std::exchange(queued_, true)) loop()->push(*this);
   }
-  void broke(int error) noexcept {
+  void broke(int error) noexcept override {
     broken_ = error;
     wake();
   }
@@ -123,18 +111,11 @@ class driver : rondo::detail::listener,
   session_options options_;
   CURLM* multi_;
   CURLSH* cookies_ = nullptr;
-  engine* loop_ = nullptr;  // of the last transfer
   std::vector<easy_handle> spare_;
 
   rondo::detail::intrusive_list<transfer> running_;
   rondo::detail::intrusive_list<transfer> given_up_;
   std::size_t count_ = 0;  // of transfers in both lists
-
-  rondo::detail::intrusive_list<watcher_place> watched_;
-  rondo::detail::intrusive_list<watcher_place> retired_;
-  watcher_list ready_;   // their polls have ended
-  watcher_list to_arm_;  // libcurl is interested, and no poll is in flight
-  watcher_list idle_;    // the run of the loop ended their polls; armed again with the next use
 
   time_point time_ = time_point::max();  // when libcurl wants to be called; max: not at all
   bool time_has_come_ = false;
@@ -167,8 +148,7 @@ inline driver::driver(session_options options)
   }
   curl_share_setopt(cookies_, CURLSHOPT_SHARE, CURL_LOCK_DATA_COOKIE);
   const long connections = options_.max_connections_;
-  curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &driver::on_socket);
-  curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this);
+  watchers::serve(multi_);
   curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, &driver::on_timer);
   curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this);
   curl_multi_setopt(multi_, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
@@ -180,13 +160,13 @@ inline driver::driver(session_options options)
 inline void driver::close() noexcept {
   RONDO_ASSERT(count_ == 0, "an http::session was destroyed before its requests had ended");
   closed_ = true;
+  heed_no_more();
   spare_.clear();
   curl_multi_cleanup(multi_);
   curl_share_cleanup(cookies_);
-  if (armed()) loop_->timers().disarm(*this);
+  if (armed()) loop()->timers().disarm(*this);
   if (guest::linked()) guest::unlink();
-  while (!watched_.empty()) static_cast<watcher&>(watched_.front()).retire(loop_, retired_);
-  retired_.for_each([](watcher_place& each) { each.unlink(); });
+  retire_all();
   if (!queued_) delete this;
 }
 
@@ -207,25 +187,19 @@ inline void driver::give_back(easy_handle easy) noexcept {
 inline void driver::set_up(option_setter& set) noexcept {
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_SHARE, cookies_);
-  set(CURLOPT_OPENSOCKETFUNCTION, &driver::on_open);
-  set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(this));
-  set(CURLOPT_CLOSESOCKETFUNCTION, &driver::on_close);
-  set(CURLOPT_CLOSESOCKETDATA, static_cast<void*>(this));
+  watchers::serve(set);
 #if CURL_AT_LEAST_VERSION(7, 87, 0)
   set(CURLOPT_QUICK_EXIT, 1L);  // giving up a name look-up must not wait for its thread
 #endif
 }
 
-inline bool driver::move_to(engine& loop) noexcept {
-  if (loop_ == &loop) return true;
-  bool busy = count_ != 0 || queued_;
-  watched_.for_each(
-      [&busy](watcher_place& w) { busy = busy || static_cast<watcher&>(w).in_kernel(); });
-  if (busy) return false;
-  if (armed()) loop_->timers().disarm(*this);
+inline bool driver::move_to(engine& other) noexcept {
+  if (loop() == &other) return true;
+  if (count_ != 0 || queued_ || any_in_kernel()) return false;
+  if (armed()) loop()->timers().disarm(*this);
   if (guest::linked()) guest::unlink();
-  loop_ = &loop;
-  loop.admit(*this);
+  use(&other);
+  other.admit(*this);
   return true;
 }
 
@@ -239,8 +213,8 @@ inline CURLMcode driver::start(transfer& t) noexcept {
 }
 
 inline void driver::go_on() noexcept {
-  while (!idle_.empty()) to_arm_.push_back(idle_.pop_front());
-  if (!to_arm_.empty() || time_has_come_) wake();
+  revive();
+  if (any_to_arm() || time_has_come_) wake();
   if (time_ != time_point::max() && !armed())
     schedule(time_);  // the loop before this one disarmed it
 }
@@ -260,99 +234,27 @@ inline void driver::take_out(transfer& t) noexcept {
 
 // What libcurl asks for.
 
-inline int driver::on_socket(CURL*, curl_socket_t fd, int what, void* self, void* known) noexcept {
-  auto& d = *static_cast<driver*>(self);
-  auto* const w = static_cast<watcher*>(known);
-  if (what == CURL_POLL_REMOVE) {
-    if (w != nullptr) w->retire(d.loop_, d.retired_);
-  } else if (!d.closed_ && !d.watch(fd, what, w)) {
-    d.broke(ENOMEM);
-  }
-  return 0;
-}
-
-inline bool driver::watch(curl_socket_t fd, int what, watcher* w) noexcept {
-  if (w == nullptr) {
-    try {
-      w = new watcher(fd, this, &driver::polled);
-    } catch (const std::bad_alloc&) {
-      return false;
-    }
-    watched_.push_back(*w);
-    if (curl_multi_assign(multi_, fd, w) != CURLM_OK) {
-      w->retire(loop_, retired_);
-      return false;
-    }
-  }
-  w->want(what, *loop_);
-  if (!w->in_kernel() && !w->queued()) {
-    to_arm_.push_back(*w);
-    wake();
-  }
-  return true;
-}
-
 inline int driver::on_timer(CURLM*, long milliseconds, void* self) noexcept {
   auto& d = *static_cast<driver*>(self);
   if (d.closed_) return 0;
-  if (d.armed()) d.loop_->timers().disarm(d);
+  if (d.armed()) d.loop()->timers().disarm(d);
   d.time_ = time_point::max();
   d.time_has_come_ = milliseconds == 0;
   if (milliseconds == 0) {
     d.wake();
   } else if (milliseconds > 0) {
     d.schedule(
-        rondo::detail::deadline_after(*d.loop_, std::chrono::milliseconds(milliseconds)));
+        rondo::detail::deadline_after(*d.loop(), std::chrono::milliseconds(milliseconds)));
   }
   return 0;
 }
 
 inline void driver::schedule(time_point when) noexcept {
   time_ = when;
-  if (!loop_->timers().arm(*this, when)) broke(ENOMEM);
-}
-
-/// libcurl may have closed a socket that never got connected without a word, and now gets its
-/// number again: a poll that is in flight for that number waits for the wrong socket.
-inline curl_socket_t driver::on_open(void* self, curlsocktype, curl_sockaddr* address) noexcept {
-  auto& d = *static_cast<driver*>(self);
-  const int fd = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-  if (fd < 0) return CURL_SOCKET_BAD;
-  d.watched_.for_each([&](watcher_place& each) {
-    auto& w = static_cast<watcher&>(each);
-    if (w.fd() == fd) w.renew(*d.loop_);
-  });
-  return fd;
-}
-
-inline int driver::on_close(void* self, curl_socket_t fd) noexcept {
-  auto& d = *static_cast<driver*>(self);
-  watcher* last = nullptr;
-  d.retired_.for_each([&](watcher_place& each) {
-    auto& w = static_cast<watcher&>(each);
-    if (w.fd() == fd) last = &w;
-  });
-  if (last == nullptr) return ::close(fd);
-  last->close_later();
-  return 0;
+  if (!loop()->timers().arm(*this, when)) broke(ENOMEM);
 }
 
 // What the loop tells.
-
-inline void driver::polled(void* self, watcher& w, int result) noexcept {
-  auto& d = *static_cast<driver*>(self);
-  if (result == -ECANCELED && !w.was_canceled() && d.count_ == 0) {
-    d.idle_.push_back(w);
-    return;
-  }
-  if (result >= 0) {
-    w.saw(result);
-  } else if (result != -ECANCELED) {
-    d.broken_ = -result;
-  }
-  d.ready_.push_back(w);
-  d.wake();
-}
 
 inline void driver::due(timer& self) noexcept {
   auto& d = static_cast<driver&>(self);
@@ -374,7 +276,7 @@ inline void driver::step(listener& self) noexcept {
     while (!d.running_.empty()) d.finish(d.running_.front(), CURLE_OK, error);
   }
   while (!d.given_up_.empty()) d.finish(d.given_up_.front(), CURLE_ABORTED_BY_CALLBACK, 0);
-  d.arm();
+  if (!d.arm()) d.broke(EAGAIN);
 }
 
 /// Only streams can be left: whoever awaits something has ended before the loop. When libcurl loses
@@ -386,18 +288,14 @@ inline void driver::heard(guest& self, news what, int) noexcept {
   while (!d.running_.empty()) d.finish(d.running_.front(), CURLE_ABORTED_BY_CALLBACK, 0);
   d.queued_ = false;
   d.broken_ = 0;
-  d.loop_ = nullptr;
+  d.use(nullptr);
 }
 
 inline void driver::tell_curl() noexcept {
   int still_running = 0;
-  while (!ready_.empty()) {
-    auto& w = static_cast<watcher&>(ready_.pop_front());
-    to_arm_.push_back(w);
-    const int fd = w.fd();
-    const int events = w.take_events();
-    if (events != 0) curl_multi_socket_action(multi_, fd, events, &still_running);  // w may be gone
-  }
+  tell([&](int fd, int events) {
+    curl_multi_socket_action(multi_, fd, events, &still_running);
+  });
   if (std::exchange(time_has_come_, false)) {
     curl_multi_socket_action(multi_, CURL_SOCKET_TIMEOUT, 0, &still_running);
   }
@@ -416,21 +314,6 @@ inline void driver::harvest() noexcept {
 inline void driver::finish(transfer& t, CURLcode code, int error) noexcept {
   take_out(t);
   t.ended(t, code, error);
-}
-
-inline void driver::arm() noexcept {
-  while (!to_arm_.empty()) {
-    auto& w = static_cast<watcher&>(to_arm_.pop_front());
-    if (!w.wants_something()) continue;
-    if (loop_->winds_up()) {
-      idle_.push_back(w);
-      continue;
-    }
-    if (!w.arm(*loop_)) {
-      to_arm_.push_back(w);
-      return broke(EAGAIN);
-    }
-  }
 }
 
 }  // namespace rondo::http::detail

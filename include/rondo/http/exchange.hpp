@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// One request and its answer, as libcurl carries them: what it is told, what is kept of the head of
-// the answer, the limits, and how it ends. What becomes of the body, and who waits, is in
-// transfer.hpp (an answer as a whole) and received_body.hpp (a stream).
+// One request and its answer, as libcurl carries them: what is kept of the head of the answer, the
+// limits, and how it ends. What libcurl is told is in setup.hpp; what becomes of the body, and who
+// waits, in transfer.hpp (an answer as a whole) and received_body.hpp (a stream).
 //
 // Who ends it first: libcurl (with an answer or an error), a limit, or a cancellation. The last two
 // give the transfer up, which takes effect in the driver's next step; an answer that libcurl has by
@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <limits>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -24,6 +23,7 @@
 #include <rondo/http/failure.hpp>
 #include <rondo/http/request.hpp>
 #include <rondo/http/response.hpp>
+#include <rondo/http/setup.hpp>
 
 namespace rondo::http::detail {
 
@@ -39,8 +39,7 @@ class exchange : transfer, rondo::detail::timer {
       : transfer(&exchange::has_ended),
         timer(&exchange::due),
         driver_(d),
-        request_(std::move(r)),
-        limits_(request_.limits_) {}
+        request_(std::move(r)) {}
   ~exchange() = default;
 
   /// False: nothing was sent, and `answer` throws why.
@@ -79,12 +78,7 @@ class exchange : transfer, rondo::detail::timer {
 
   [[nodiscard]] const session_options& options() const noexcept { return driver_.options(); }
 
-  void inherit_limits() noexcept;
   [[nodiscard]] CURLcode set_up();
-  void set_up_method(option_setter& set) noexcept;
-  void set_up_url(option_setter& set);
-  void set_up_tls(option_setter& set) noexcept;
-  [[nodiscard]] bool make_fields();
 
   static std::size_t on_field(char* line, std::size_t, std::size_t size, void* self) noexcept;
   static std::size_t on_body(char* bytes, std::size_t, std::size_t size, void* self) noexcept;
@@ -101,7 +95,7 @@ class exchange : transfer, rondo::detail::timer {
   driver& driver_;
   engine* loop_ = nullptr;
   request request_;
-  time_limits limits_;
+  time_limits limits_{};
   string_list fields_;  // what libcurl sends; it keeps no copy
   response response_;
   failure failure_;
@@ -124,7 +118,6 @@ inline bool exchange::begin(engine& loop) noexcept {
     wrong_loop_ = true;
     return false;
   }
-  inherit_limits();
   try {
     easy = driver_.take_easy();
     failure_.code = easy ? set_up() : CURLE_OUT_OF_MEMORY;
@@ -168,13 +161,6 @@ inline void exchange::resume() noexcept {
   driver_.give_up(*this);
 }
 
-inline void exchange::inherit_limits() noexcept {
-  const time_limits& usual = options().limits_;
-  if (limits_.connect == not_set) limits_.connect = usual.connect;
-  if (limits_.first_byte == not_set) limits_.first_byte = usual.first_byte;
-  if (limits_.total == not_set) limits_.total = usual.total;
-}
-
 inline CURLcode exchange::set_up() {
   option_setter set(easy.get());
   driver_.set_up(set);
@@ -186,103 +172,10 @@ inline CURLcode exchange::set_up() {
   set(CURLOPT_WRITEDATA, static_cast<void*>(this));
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);  // a proxy's consent is no answer
 
-  set_up_url(set);
-  set(CURLOPT_DEFAULT_PROTOCOL, "http");
-#if CURL_AT_LEAST_VERSION(7, 85, 0)
-  set(CURLOPT_PROTOCOLS_STR, "http,https");
-  set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-#else
-  set(CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-  set(CURLOPT_REDIR_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-#endif
-  set_up_method(set);
-  set_up_tls(set);
-  if (!make_fields()) return CURLE_OUT_OF_MEMORY;
-  set(CURLOPT_HTTPHEADER, fields_.get());
-  set(CURLOPT_USERAGENT, options().user_agent_.c_str());
-  if (options().proxy_) set(CURLOPT_PROXY, options().proxy_->c_str());
-  const auto& known = request_.credentials_ ? request_.credentials_ : options().credentials_;
-  if (known && !request_.headers_.contains("authorization")) {
-    set(CURLOPT_USERNAME, known->user.c_str());
-    set(CURLOPT_PASSWORD, known->password.c_str());
-  }
-  set(CURLOPT_ACCEPT_ENCODING, "");  // all that libcurl can decompress
-  if (options().cookies_) set(CURLOPT_COOKIEFILE, "");  // none is read: it turns them on
-  set(CURLOPT_FOLLOWLOCATION, options().follow_redirects_ ? 1L : 0L);
-  set(CURLOPT_MAXREDIRS, static_cast<long>(options().max_redirects_));
-
-  // Zero would be libcurl's own default. The other limits are watched here, because libcurl has
-  // none for the first byte, and does not look at the total while a request waits for a connection.
-  const auto connect = std::chrono::ceil<std::chrono::milliseconds>(limits_.connect).count();
-  constexpr long longest = std::numeric_limits<int>::max();
-  set(CURLOPT_CONNECTTIMEOUT_MS,
-      connect <= 0 ? longest : static_cast<long>(std::min<long long>(connect, longest)));
+  setup tell(options(), request_);
+  limits_ = tell.limits();
+  tell(set, fields_);
   return set.result();
-}
-
-inline void exchange::set_up_url(option_setter& set) {
-  const std::string& base = options().base_url_;
-  const auto end = request_.url_.find_first_of(":/?#");  // of its scheme, if it has one
-  const bool has_scheme = end != request_.url_.npos && request_.url_.compare(end, 3, "://") == 0;
-  if (!base.empty() && !has_scheme) {
-    set.fail_with(resolve(base, request_.url_));
-  }
-  set(CURLOPT_URL, request_.url_.c_str());
-}
-
-/// libcurl goes on with GET after a redirect of a POST, as browsers do, and does the same for every
-/// request with a body unless told otherwise; but a method that was set by name it keeps.
-inline void exchange::set_up_method(option_setter& set) noexcept {
-  const std::string& method = request_.method_;
-  if (method == "HEAD") return set(CURLOPT_NOBODY, 1L);
-  if (request_.has_body_ || method == "POST" || method == "PUT" || method == "PATCH") {
-    set(CURLOPT_POST, 1L);
-    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.body_.size()));
-    set(CURLOPT_POSTFIELDS, request_.body_.data());
-    if (method == "POST") return;
-    set(CURLOPT_POSTREDIR, static_cast<long>(CURL_REDIR_POST_301 | CURL_REDIR_POST_302));
-  } else if (method == "GET") {
-    return;
-  }
-  set(CURLOPT_CUSTOMREQUEST, method.c_str());
-}
-
-inline void exchange::set_up_tls(option_setter& set) noexcept {
-  if (!options().verify_peer_) {
-    set(CURLOPT_SSL_VERIFYPEER, 0L);
-    set(CURLOPT_SSL_VERIFYHOST, 0L);
-  } else if (!options().ca_file_.empty()) {
-    set(CURLOPT_CAINFO, options().ca_file_.c_str());
-    set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
-  } else if (curl_library::get().has_certificate_file()) {
-    set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
-  }
-}
-
-/// False when there is no memory.
-inline bool exchange::make_fields() {
-  const auto add = [this](const header_map::value_type& field) {
-    // "Name:" would remove a field of libcurl's own, "Name;" sends it empty.
-    return append(fields_,
-                  field.second.empty() ? field.first + ";" : field.first + ": " + field.second);
-  };
-  const header_map& own = request_.headers_;
-  const header_map& usual = options().headers_;
-  for (const auto& field : own) {
-    if (!add(field)) return false;
-  }
-  for (const auto& field : usual) {
-    const bool has_own = own.contains(field.first) ||
-                         (request_.credentials_ && same_name(field.first, "authorization"));
-    if (!has_own && !add(field)) return false;
-  }
-  // What libcurl would add by itself: a guess at the type, and a second's wait for servers that do
-  // not know "100 Continue".
-  for (const char* const name : {"Content-Type", "Expect"}) {
-    const bool given = own.contains(name) || usual.contains(name);
-    if (!given && !append(fields_, std::string(name) + ":")) return false;
-  }
-  return true;
 }
 
 inline std::size_t exchange::on_field(char* line, std::size_t, std::size_t size,
@@ -346,7 +239,7 @@ inline void exchange::take_status(std::string_view line) {
   const char* const digits = line.data() + std::min(code + 1, line.size());
   std::from_chars(digits, line.data() + line.size(), response_.status);
   // After 303 any method goes on as GET (RFC 9110, 15.4.4).
-  if (response_.status == 303 && request_.method_ != "HEAD" &&
+  if (response_.status == 303 && request_.method() != "HEAD" &&
       options().follow_redirects_) {
     curl_easy_setopt(easy.get(), CURLOPT_CUSTOMREQUEST, nullptr);
   }
@@ -425,7 +318,7 @@ inline bool exchange::collect() noexcept {
 
 inline void exchange::note_origin() {
   response_.url = info<char*>(easy.get(), CURLINFO_EFFECTIVE_URL);
-  response_.method_ = request_.method_;
+  response_.method_ = request_.method();
 }
 
 inline response& exchange::answer() {
@@ -442,7 +335,7 @@ inline response& exchange::answer() {
         "rondo: an http::session was used on two loops at once; make one for each");
   }
   const auto [kind, cause] = failure_.explain();
-  throw error(kind, request_.method_, request_.url_, cause, failure_.limit);
+  throw error(kind, request_.method(), request_.url(), cause, failure_.limit);
 }
 
 }  // namespace rondo::http::detail

@@ -38,7 +38,7 @@ namespace rondo::http {
 
 namespace detail {
 
-class exchange;
+class setup;
 
 struct time_limits {
   std::chrono::nanoseconds connect;
@@ -223,7 +223,7 @@ class request {
   [[nodiscard]] const std::string& url() const noexcept RONDO_LIFETIMEBOUND { return url_; }
 
  private:
-  friend detail::exchange;
+  friend detail::setup;
 
   std::string method_;
   std::string url_;

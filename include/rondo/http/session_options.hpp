@@ -172,6 +172,7 @@ class session_options {
  private:
   friend detail::driver;
   friend detail::exchange;
+  friend detail::setup;
 
   detail::time_limits limits_{std::chrono::seconds(30), std::chrono::nanoseconds(0),
                               std::chrono::minutes(5)};
