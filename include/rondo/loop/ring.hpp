@@ -72,7 +72,7 @@ class ring {
 
   /// An entry to fill. When the queue is full it is handed over first; null if the kernel refuses
   /// to take it (no memory).
-  [[nodiscard]] io_uring_sqe* reserve_or_make_room() noexcept {
+  [[nodiscard, gnu::always_inline]] io_uring_sqe* reserve_or_make_room() noexcept {
     if (io_uring_sqe* const entry = reserve()) [[likely]] return entry;
     return make_room();
   }
