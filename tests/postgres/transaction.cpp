@@ -166,8 +166,8 @@ POSTGRES_TEST("a canceled commit that a frozen server does not answer ends withi
   const auto usual = c->cancel_timeout();
   c->cancel_timeout(100ms);
   std::optional<postgres_server::freeze> frozen;
-  auto running = rondo::spawn(
-      error_of(c->transaction(insert_and_freeze, std::ref(frozen), std::ref(server))));
+  auto running =
+      rondo::spawn(error_of(c->transaction(insert_and_freeze, std::ref(frozen), std::ref(server))));
   co_await until_told(*c, frozen);
   co_await rondo::sleep_for(200ms);
   CHECK_FALSE(running.done());  // there is no limit for who is not canceled
@@ -189,8 +189,7 @@ POSTGRES_TEST("a canceled commit that a frozen server does not answer ends withi
 POSTGRES_TEST("a canceled commit that the server answers within the limit counts") {
   auto c = co_await with_table(server);
   std::optional<postgres_server::freeze> frozen;
-  auto running =
-      rondo::spawn(c.transaction(insert_and_freeze, std::ref(frozen), std::ref(server)));
+  auto running = rondo::spawn(c.transaction(insert_and_freeze, std::ref(frozen), std::ref(server)));
   co_await until_told(c, frozen);
   running.cancel();
   co_await rondo::sleep_for(20ms);
@@ -210,8 +209,7 @@ POSTGRES_TEST("a savepoint that a frozen server does not release was not committ
                         postgres_server& s) -> task<> {
     co_await t.transaction(insert_and_freeze, std::ref(ice), std::ref(s));
   };
-  auto running =
-      rondo::spawn(error_of(c.transaction(outer, std::ref(frozen), std::ref(server))));
+  auto running = rondo::spawn(error_of(c.transaction(outer, std::ref(frozen), std::ref(server))));
   co_await until_told(c, frozen);
   running.cancel();
   const auto e = co_await std::move(running);
@@ -224,8 +222,8 @@ POSTGRES_TEST("a savepoint that a frozen server does not release was not committ
 POSTGRES_TEST("a server that dies in a commit leaves it unknown whether there was one") {
   auto c = co_await with_table(server);
   std::optional<postgres_server::freeze> frozen;
-  auto running = rondo::spawn(
-      error_of(c.transaction(insert_and_freeze, std::ref(frozen), std::ref(server))));
+  auto running =
+      rondo::spawn(error_of(c.transaction(insert_and_freeze, std::ref(frozen), std::ref(server))));
   co_await until_told(c, frozen);
   { const postgres_server::crash gone(server); }
   const auto e = co_await std::move(running);
