@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSL-1.0
 #
-# install-packages.sh examples|tests
+# install-packages.sh examples [EXAMPLE]
+# install-packages.sh tests
 #
-# Makes sure that what the examples or the tests need is on this machine. Says what is missing;
+# Makes sure that what the examples or the tests need is on this machine. What is large and only one
+# example needs, is there for that one and for the tests. Says what is missing;
 # on Debian and Ubuntu it installs that (with sudo when not root), elsewhere it prints the names
 # of the packages and stops. When nothing is missing it does nothing, at once.
 set -euo pipefail
@@ -24,6 +26,7 @@ examples | library:libpq                    | libpq-dev            | libpq-devel
 examples | library:openssl                  | libssl-dev           | openssl-devel      | libopenssl-devel    | openssl
 examples | library:fmt                      | libfmt-dev           | fmt-devel          | fmt-devel           | fmt
 examples | path:/etc/ssl/certs/ca-certificates.crt,/etc/pki/tls/cert.pem,/etc/ssl/ca-bundle.pem | ca-certificates      | ca-certificates    | ca-certificates     | ca-certificates
+web_app  | path:/usr/include/boost/beast.hpp | libboost-dev      | boost-devel        | libboost_headers-devel | boost
 tests    | library:catch2,catch2-with-main  | catch2               | catch-devel        | Catch2-devel        | catch2
 tests    | command:python3                  | python3              | python3            | python3             | python
 tests    | command:nginx                    | nginx-light          | nginx              | nginx               | nginx
@@ -34,6 +37,7 @@ tests    | command:git                      | git                  | git        
 tests    | command:redis-cli                | redis-tools          | redis              | redis               | redis
 '
 purpose=${1:-tests}
+example=${2:-}
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 is_there() { # kind:name,name
@@ -52,7 +56,10 @@ debian=() fedora=() opensuse=() arch=()
 while IFS='|' read -r use check deb fed sus arc; do
   [ -n "${check// /}" ] || continue
   use=${use// /} check=${check// /}
-  [ "$use" = examples ] || [ "$use" = "$purpose" ] || continue
+  case $use in
+    examples | "$purpose" | "$example") ;;
+    *) [ "$purpose" = tests ] || continue ;;
+  esac
   if [ "$check" = command:c++,g++,clang++ ] && [ -n "${CXX:-}" ]; then
     command -v "${CXX%% *}" >/dev/null || { echo "CXX=$CXX: no such compiler" >&2; exit 1; }
     continue

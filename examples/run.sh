@@ -13,7 +13,7 @@ generator=()
 example=${EXAMPLE:-fetch}
 build=$PWD/build/examples${CXX:+-$(basename "${CXX%% *}")}
 
-./cmake/install-packages.sh examples
+./cmake/install-packages.sh examples "$example"
 if [ ! -e "$build/CMakeCache.txt" ] && command -v ninja >/dev/null; then
   generator=(-G Ninja)
 fi
