@@ -20,6 +20,7 @@ namespace rondo::http {
 
 namespace detail {
 class driver;
+class exchange;
 }
 
 class session_options {
