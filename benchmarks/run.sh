@@ -6,24 +6,28 @@
 #
 #   benchmarks/run.sh                     task, when_all, sync, channel, nop, file_read and echo
 #   benchmarks/run.sh task nop            these
+#   benchmarks/run.sh --peers             what a user would pick instead as well
 #   benchmarks/run.sh --gate              exit 1 if a row of rondo is over 1.15 times its limit
 #
 # Options:
-#   --rounds N         how often each contender runs (5)
+#   --rounds N         how often each contender runs (5; 3 with --peers)
 #   --cpu N            the core they run on (1, or 0 if there is only one)
 #   --build DIR        run the bench_* programs of this CMake build; without it, they are compiled
 #                      here with $CXX $CXXFLAGS (g++ -std=c++20 -O2 -DNDEBUG)
 #   --gate[=RATIO]     fail when rondo is over RATIO times the limit (1.15)
 #   --instructions     count instructions per unit with callgrind instead of measuring time
 #   --save FILE        keep the lines that the contenders printed
+#   --json FILE        the report for a machine to read
 #
-# A contender that exits with 77 was skipped and says why. To narrow a run: BENCH_ROW=fib.
+# A contender that exits with 77 was skipped and says why. To narrow a run: BENCH_ROW=fib. With
+# --peers a contender takes 5 samples of each row, and not 25: BENCH_SAMPLES=25 to have those.
+# Contenders in Python are run by $PYTHON (/usr/bin/python3, which has the system's packages).
 
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 
-rounds=5 cpu='' build='' gate='' save='' instructions='' questions=()
+rounds='' cpu='' build='' gate='' save='' json='' instructions='' peers='' questions=()
 while [ $# -gt 0 ]; do
   case $1 in
     --rounds) rounds=$2; shift ;;
@@ -33,6 +37,8 @@ while [ $# -gt 0 ]; do
     --gate=*) gate=${1#*=} ;;
     --instructions) instructions=1 ;;
     --save) save=$2; shift ;;
+    --json) json=$2; shift ;;
+    --peers) peers=1 ;;
     -h | --help) sed -n '3,/^$/{s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
     -*) echo "run.sh: no option $1, try --help" >&2; exit 2 ;;
     *) questions+=("$1") ;;
@@ -40,23 +46,48 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ -n "$cpu" ] || cpu=$(($(nproc) > 1 ? 1 : 0))
-[ ${#questions[@]} -gt 0 ] || questions=(task when_all sync channel nop file_read echo)
+if [ ${#questions[@]} -eq 0 ]; then
+  questions=(task when_all sync channel nop file_read echo)
+fi
+[ -n "$rounds" ] || rounds=$([ -n "$peers" ] && echo 3 || echo 5)
+[ -z "$peers" ] || export BENCH_SAMPLES=${BENCH_SAMPLES:-5}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # ---- The programs: one per contender -------------------------------------------------------------
 
-CXX=${CXX:-g++}
-CXXFLAGS=${CXXFLAGS:--std=c++20 -O2 -DNDEBUG}
+export CXX=${CXX:-g++}
+export CXXFLAGS=${CXXFLAGS:--std=c++20 -O2 -DNDEBUG}
+[ -n "${PYTHON:-}" ] || PYTHON=$([ -x /usr/bin/python3 ] && echo /usr/bin/python3 || echo python3)
+export PYTHON
 
-program() { # question contender
-  local name=bench_$1_$2
-  if [ -n "$build" ]; then
+# What peers include (<asio.hpp>, <asio/...>), the Debian package that has it, and its flags. Asio 1.22
+# does not know that clang has coroutines.
+libraries='
+asio libasio-dev -DASIO_HAS_CO_AWAIT -DASIO_HAS_STD_COROUTINE
+uv   libuv1-dev  -luv
+'
+
+program() { # question contender source
+  local name=bench_$1_$2 extra='' library package flags header
+  if [ "${3##*.}" = py ]; then
+    echo "$3"
+  elif [ -n "$build" ]; then
     find "$build" -name "$name" -type f -perm -u+x | head -n 1
   else
+    while read -r library package flags; do
+      [ -n "$library" ] || continue
+      header=$(sed -n "s|^#include <\($library[./].*\)>.*|\1|p" "$3" | head -n 1)
+      [ -n "$header" ] || continue
+      if ! "$CXX" -x c++ -E -include "$header" /dev/null >/dev/null 2>&1; then
+        echo "skipped   $1/$2: needs <$header> ($package)" >>"$work/skipped"
+        return 77
+      fi
+      extra+=" $flags"
+    done <<<"$libraries"
     # shellcheck disable=SC2086
-    taskset -c "$cpu" "$CXX" $CXXFLAGS -pthread -I"$root/include" "$here/$1/$2.cpp" -luring \
+    taskset -c "$cpu" "$CXX" $CXXFLAGS -pthread -I"$root/include" "$3" -luring $extra \
       -o "$work/$name" >&2 && echo "$work/$name"
   fi
 }
@@ -64,12 +95,16 @@ program() { # question contender
 contenders=() # question:contender:program
 for question in "${questions[@]}"; do
   [ -d "$here/$question" ] || { echo "run.sh: no question $question in $here" >&2; exit 2; }
-  for source in "$here/$question"/*.cpp; do
-    contender=$(basename "$source" .cpp)
-    path=$(program "$question" "$contender") || path=
-    if [ -z "$path" ]; then
-      echo "run.sh: $question/$contender.cpp has no program, it is left out" >&2
-    else
+  sources=("$here/$question"/*.cpp)
+  [ -z "$peers" ] || sources+=("$here/$question"/peers/*.{cpp,py})
+  for source in "${sources[@]}"; do
+    [ -e "$source" ] || continue
+    contender=$(basename "${source%.*}")
+    status=0
+    path=$(program "$question" "$contender" "$source") || status=$?
+    if [ "$status" != 77 ] && [ -z "$path" ]; then
+      echo "run.sh: $source has no program, it is left out" >&2
+    elif [ "$status" != 77 ]; then
       contenders+=("$question:$contender:$path")
     fi
   done
@@ -101,8 +136,9 @@ if [ -n "$instructions" ]; then
   echo
   for entry in "${contenders[@]}"; do
     IFS=: read -r question contender path <<<"$entry"
+    [ "${path##*.}" != py ] || continue
     BENCH_SAMPLES=1 "$path" >"$work/rows" || continue
-    while read -r _ row _ _ _ units; do
+    while read -r _ row _ _ _ units _; do
       short=$(counted "$path" "$row" 1)
       long=$(counted "$path" "$row" 2)
       printf '%-10s %-14s %-12s %10.1f\n' "$question" "$row" "$contender" \
@@ -115,13 +151,15 @@ fi
 # ---- Time ----------------------------------------------------------------------------------------
 
 echo "ran       taskset -c $cpu PROGRAM, $rounds rounds, interleaved"
+[ ! -e "$work/skipped" ] || cat "$work/skipped"
 lines=${save:-$work/lines}
 : >"$lines"
 for round in $(seq "$rounds"); do
   for entry in "${contenders[@]}"; do
     IFS=: read -r question contender path <<<"$entry"
     status=0
-    taskset -c "$cpu" "$path" >"$work/out" 2>"$work/err" || status=$?
+    interpreter=$([ "${path##*.}" != py ] || echo "$PYTHON")
+    taskset -c "$cpu" $interpreter "$path" >"$work/out" 2>"$work/err" || status=$?
     case $status in
       0) sed "s/^/$round /" "$work/out" >>"$lines" ;;
       77) [ "$round" -gt 1 ] || echo "skipped   $question/$contender: $(cat "$work/err")" ;;
@@ -130,4 +168,4 @@ for round in $(seq "$rounds"); do
   done
 done
 echo
-python3 "$here/report.py" ${gate:+--gate "$gate"} "$lines"
+python3 "$here/report.py" ${gate:+--gate "$gate"} ${json:+--json "$json"} "$lines"

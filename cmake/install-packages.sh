@@ -3,9 +3,10 @@
 #
 # install-packages.sh examples [EXAMPLE]
 # install-packages.sh tests
+# install-packages.sh benchmarks
 #
-# Makes sure that what the examples or the tests need is on this machine. What is large and only one
-# example needs, is there for that one and for the tests. Says what is missing;
+# Makes sure that what the examples, the tests or the benchmarks need is on this machine. What is
+# large and only one example needs, is there for that one and for the tests. Says what is missing;
 # on Debian and Ubuntu it installs that (with sudo when not root), elsewhere it prints the names
 # of the packages and stops. When nothing is missing it does nothing, at once.
 set -euo pipefail
@@ -14,6 +15,7 @@ set -euo pipefail
 #   command:a,b     one of these programs is on the PATH
 #   library:a,b     pkg-config knows one of these
 #   path:p,q        one of these paths exists
+#   module:a        the system's Python has this module
 table='
 examples | command:c++,g++,clang++          | g++                  | gcc-c++            | gcc-c++             | gcc
 examples | command:cmake                    | cmake                | cmake              | cmake               | cmake
@@ -35,6 +37,9 @@ tests    | command:openssl                  | openssl              | openssl    
 tests    | command:curl                     | curl                 | curl               | curl                | curl
 tests    | command:git                      | git                  | git                | git                 | git
 tests    | command:redis-cli                | redis-tools          | redis              | redis               | redis
+benchmarks | path:/usr/include/asio.hpp     | libasio-dev          | asio-devel         | asio-devel          | asio
+benchmarks | library:libuv                  | libuv1-dev           | libuv-devel        | libuv-devel         | libuv
+benchmarks | module:uvloop                  | python3-uvloop       | python3-uvloop     | python3-uvloop      | python-uvloop
 '
 purpose=${1:-tests}
 example=${2:-}
@@ -47,6 +52,7 @@ is_there() { # kind:name,name
       command:*) command -v "$name" >/dev/null && return 0 ;;
       library:*) pkg-config --exists "$name" 2>/dev/null && return 0 ;;
       path:*) [ -e "$name" ] && return 0 ;;
+      module:*) /usr/bin/python3 -c "import $name" 2>/dev/null && return 0 ;;
     esac
   done
   return 1
@@ -58,6 +64,7 @@ while IFS='|' read -r use check deb fed sus arc; do
   use=${use// /} check=${check// /}
   case $use in
     examples | "$purpose" | "$example") ;;
+    benchmarks) continue ;;
     *) [ "$purpose" = tests ] || continue ;;
   esac
   if [ "$check" = command:c++,g++,clang++ ] && [ -n "${CXX:-}" ]; then

@@ -8,6 +8,7 @@
 //
 // again() runs the body a few times to warm it up, then takes samples and prints one line for a
 // machine to read: question, row, contender, ns per unit, allocations per unit, units per sample.
+// What is no time is measured by its question and printed by bench::value, with what it is in.
 // The time is that of the fastest sample: what else the machine does can only add to it. The body
 // may suspend. With bench::clock::cpu_of_this_thread it is the time that the processor spent on
 // this thread, in the kernel as well: for a server whose clients share its core.
@@ -51,6 +52,19 @@ inline void keep(T& value) {
 
 enum class clock { wall, cpu_of_this_thread };
 
+/// A line for what is no time: `per_unit` is in `in`, "B" for example.
+inline void value(const char* question, const char* name, const char* contender, double per_unit,
+                  double units, const char* in) {
+  std::printf("%s %s %s %.2f 0 %.0f %s\n", question, name, contender, per_unit, units, in);
+  std::fflush(stdout);
+}
+
+/// Whether this row is wanted: BENCH_ROW.
+inline bool wanted(const char* name) {
+  const char* only = std::getenv("BENCH_ROW");
+  return !only || std::strcmp(only, name) == 0;
+}
+
 class row {
  public:
   row(const char* question, const char* name, const char* contender, double units,
@@ -61,12 +75,18 @@ class row {
         units_(units),
         clock_(measure == clock::wall ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID) {
     if (const char* number = std::getenv("BENCH_SAMPLES")) samples_ = std::atoi(number);
-    const char* only = std::getenv("BENCH_ROW");
-    wanted_ = !only || std::strcmp(only, name) == 0;
+    wanted_ = wanted(name);
   }
 
   row(const row&) = delete;
   row& operator=(const row&) = delete;
+
+  /// For units that take a second and not a moment: one to warm up and one sample is enough.
+  row& slow() {
+    warm_ups_ = 1;
+    samples_ = 1;
+    return *this;
+  }
 
   /// Ends the sample that runs, and begins the next one unless there are enough.
   bool again() {
@@ -82,7 +102,7 @@ class row {
       std::fflush(stdout);
       return false;
     }
-    if (warmed_ < warm_ups)
+    if (warmed_ < warm_ups_)
       ++warmed_;
     else
       ++taken_;
@@ -98,14 +118,13 @@ class row {
     return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
   }
 
-  static constexpr int warm_ups = 3;
-
   const char* question_;
   const char* name_;
   const char* contender_;
   double units_;
   bool wanted_;
   int samples_ = 25;
+  int warm_ups_ = 3;
   int warmed_ = 0;
   int taken_ = 0;
   double fastest_ = 1e300;

@@ -85,8 +85,7 @@ Task<int> ask(const char* contender, Spawn spawn, Yield yield) {
   while (join.again()) {
     long sum = 0;
     for (int i = 0; i < spawns; ++i) {
-      auto started = spawn(child<Task>(i));
-      sum += co_await started;
+      sum += co_await spawn(child<Task>(i));
     }
     bench::check(sum == sum_to(spawns), "spawn_join");
   }

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Clients of an echo server, in a process of their own: they write to all connections, then read
+// from all, and end when an answer is not what they have sent. The server gets its ends of the
+// connections, so that accepting them is no part of what is measured.
+//
+// A server in Python is a program of its own and gets them by name: run_python().
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "bench.hpp"
+
+namespace bench {
+
+class clients {
+ public:
+  /// rounds: how often each asks; 0: until the server closes its ends.
+  clients(int connections, std::size_t message, int rounds = 0) {
+    const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof at;
+    auto* const address = reinterpret_cast<sockaddr*>(&at);
+    check(::bind(listener, address, size) == 0 && ::listen(listener, 128) == 0 &&
+              ::getsockname(listener, address, &size) == 0,
+          "a listener");
+    std::vector<int> theirs;
+    for (int i = 0; i < connections; ++i) {
+      theirs.push_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      check(::connect(theirs.back(), address, size) == 0, "a connection");
+      fds.push_back(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+      const int on = 1;
+      for (const int fd : {theirs.back(), fds.back()}) {
+        ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+      }
+    }
+    ::close(listener);
+    process_ = ::fork();
+    if (process_ == 0) {
+      for (const int fd : fds) ::close(fd);
+      ::_exit(talk(theirs, message, rounds));
+    }
+    for (const int fd : theirs) ::close(fd);
+  }
+  clients(const clients&) = delete;
+  clients& operator=(const clients&) = delete;
+  /// The server has closed its ends.
+  ~clients() {
+    int status = 0;
+    ::waitpid(process_, &status, 0);
+    check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "every answer is what was sent");
+  }
+
+  std::vector<int> fds;
+
+ private:
+  static int talk(const std::vector<int>& connections, std::size_t message, int rounds) {
+    std::string sent(message, '\0');
+    std::string received(message, '\0');
+    for (int round = 1;; ++round) {
+      sent.assign(message, static_cast<char>(round));
+      for (const int fd : connections) {
+        const ssize_t n = ::send(fd, sent.data(), message, MSG_NOSIGNAL);
+        if (n != static_cast<ssize_t>(message)) return 0;
+      }
+      for (const int fd : connections) {
+        const ssize_t n = ::recv(fd, received.data(), message, MSG_WAITALL);
+        if (n <= 0) return 0;
+        if (n != static_cast<ssize_t>(message) || sent != received) return 1;
+      }
+      if (round == rounds) return ::recv(connections.front(), received.data(), 1, 0) > 0;
+    }
+  }
+
+  pid_t process_;
+};
+
+/// Runs a script of the question's folder with its arguments, a comma after each descriptor, and
+/// closes the server's ends here: they are the script's then. `source` is __FILE__ of a contender
+/// in peers/. Ends the program if the script was skipped or failed.
+inline void run_python(std::string source, const char* script,
+                       const std::vector<std::string>& words,
+                       const std::vector<std::vector<int>*>& groups) {
+  const std::string path = source.substr(0, source.rfind("peers/")) + script;
+  const char* const python = std::getenv("PYTHON") ? std::getenv("PYTHON") : "python3";
+  std::vector<std::string> texts{python, path};
+  texts.insert(texts.end(), words.begin(), words.end());
+  for (const auto* group : groups) {
+    std::string& list = texts.emplace_back();
+    for (const int fd : *group) list += std::to_string(fd) + ",";
+  }
+  std::vector<char*> arguments;
+  for (std::string& text : texts) arguments.push_back(text.data());
+  arguments.push_back(nullptr);
+
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (const auto* group : groups) {
+      for (const int fd : *group) ::fcntl(fd, F_SETFD, 0);
+    }
+    ::execvp(python, arguments.data());
+    std::perror(python);
+    ::_exit(127);
+  }
+  for (const auto* group : groups) {
+    for (const int fd : *group) ::close(fd);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) std::exit(77);
+  check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the script ends well");
+}
+
+}  // namespace bench
