@@ -6,7 +6,8 @@
 #
 #   benchmarks/run.sh                     task, when_all, sync, channel, nop, file_read and echo
 #   benchmarks/run.sh task nop            these
-#   benchmarks/run.sh --peers             what a user would pick instead as well
+#   benchmarks/run.sh --peers             what a user would pick instead as well, and the questions
+#                                         timers, post, idle_memory and compile: about ten minutes
 #   benchmarks/run.sh --gate              exit 1 if a row of rondo is over 1.15 times its limit
 #
 # Options:
@@ -48,6 +49,7 @@ done
 [ -n "$cpu" ] || cpu=$(($(nproc) > 1 ? 1 : 0))
 if [ ${#questions[@]} -eq 0 ]; then
   questions=(task when_all sync channel nop file_read echo)
+  [ -z "$peers" ] || questions+=(timers post idle_memory compile)
 fi
 [ -n "$rounds" ] || rounds=$([ -n "$peers" ] && echo 3 || echo 5)
 [ -z "$peers" ] || export BENCH_SAMPLES=${BENCH_SAMPLES:-5}

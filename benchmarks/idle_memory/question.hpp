@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// How much memory does a connection take that is silent? Each has been sent one byte and has
+// answered it; then the server waits for more:
+//
+//   shared        whoever receives something gets a buffer, nobody holds one          per
+//   connection own_buffer    each connection keeps 1 KiB of its own per connection
+//
+// In bytes that are in the server's memory (its resident set), without the kernel's part, which is
+// the same for all. Some connections come first, so that what is there once is there; the row is
+// what as many as possible more add, up to 10,000: the limit of open files has a say.
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "../support/clients.hpp"
+
+namespace question {
+
+inline constexpr int first = 500;
+inline constexpr std::size_t own_buffer = 1024;
+
+/// In bytes.
+inline double resident_set() {
+  long pages = 0;
+  std::FILE* const file = std::fopen("/proc/self/statm", "r");
+  bench::check(file && std::fscanf(file, "%*d %ld", &pages) == 1, "/proc/self/statm");
+  std::fclose(file);
+  return static_cast<double>(pages) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+}
+
+/// Both ends of each are open in this process until the client's is on its own.
+inline int as_many_as_possible() {
+  rlimit files{};
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+  const rlim_t room = std::min<rlim_t>(files.rlim_max, 1 << 20);
+  const int most = (static_cast<int>(room) - first - 100) / 2;
+  if (most < 2'000) bench::skip("needs room for 2000 connections: ulimit -n 5000");
+  return std::min(most, 10'000);
+}
+
+/// Calls f(row) for both rows, each in a process of its own: memory that was freed is not there.
+template <typename F>
+void at_each_row(F f) {
+  for (const char* row : {"shared", "own_buffer"}) {
+    if (!bench::wanted(row)) continue;
+    const pid_t child = ::fork();
+    if (child == 0) {
+      f(row);
+      std::exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) std::exit(77);
+    bench::check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "a row ends well");
+  }
+}
+
+inline bool is_shared(const char* row) { return std::strcmp(row, "shared") == 0; }
+
+/// Made before the server, which serves warm.fds, calls begin(), serves all.fds, calls end() once
+/// each has been answered, and closes them all.
+class connections {
+ public:
+  void begin() { before_ = resident_set(); }
+  void end(const char* row, const char* contender) {
+    const double count = most_;
+    bench::value("idle_memory", row, contender, (resident_set() - before_) / count, count, "B");
+  }
+
+ private:
+  int most_ = as_many_as_possible();
+  double before_ = 0;
+
+ public:
+  bench::clients warm{first, 1, 1};
+  bench::clients all{most_, 1, 1};
+};
+
+}  // namespace question

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// A coroutine with a steady_timer for each sleep.
+
+#include "../question.hpp"
+
+#include <asio.hpp>
+
+#include "../../support/asio_task.hpp"
+
+namespace {
+
+using timer =
+    asio::basic_waitable_timer<question::clock, asio::wait_traits<question::clock>, peer::executor>;
+
+peer::task<void> sleep(std::chrono::microseconds length, int& woken) {
+  const auto begun = question::clock::now();
+  timer t(peer::context(), length);
+  co_await t.async_wait(peer::use_awaitable);
+  bench::check(question::clock::now() - begun >= length, "not before its time");
+  ++woken;
+}
+
+}  // namespace
+
+int main() {
+  for (const question::size& size : question::sizes) {
+    const auto lengths = question::lengths(size.sleeps);
+    bench::row row = question::row("asio", size);
+    row.slow();
+    while (row.again()) {
+      int woken = 0;
+      for (const auto length : lengths) {
+        asio::co_spawn(peer::context(), sleep(length, woken), asio::detached);
+      }
+      peer::context().restart();
+      peer::context().run();
+      bench::check(woken == size.sleeps, "all wake");
+    }
+  }
+}

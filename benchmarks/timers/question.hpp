@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What does it cost to sleep, when many do? Sleeps of random length up to a second, all begun at
+// once, in the processor time of their thread, the kernel's part included:
+//
+//   sleeps_100000, sleeps_1000000     per sleep, from its beginning to its end
+//
+// Nobody may wake before its time; later is for the machine to decide.
+
+#include "../support/bench.hpp"
+
+#include <chrono>
+#include <vector>
+
+namespace question {
+
+using clock = std::chrono::steady_clock;
+
+struct size {
+  const char* name;
+  int sleeps;
+};
+inline constexpr size sizes[] = {{"sleeps_100000", 100'000}, {"sleeps_1000000", 1'000'000}};
+
+inline bench::row row(const char* contender, const size& s) {
+  return {"timers", s.name, contender, double(s.sleeps), bench::clock::cpu_of_this_thread};
+}
+
+/// How long each sleeps: the same for all contenders and samples.
+inline std::vector<std::chrono::microseconds> lengths(int sleeps) {
+  std::vector<std::chrono::microseconds> all;
+  unsigned long state = 1;
+  for (int i = 0; i < sleeps; ++i) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    all.emplace_back((state >> 33) % 1'000'000);
+  }
+  return all;
+}
+
+}  // namespace question
