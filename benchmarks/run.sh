@@ -62,7 +62,7 @@ trap 'rm -rf "$work"' EXIT
 export CXX=${CXX:-g++}
 export CXXFLAGS=${CXXFLAGS:--std=c++20 -O2 -DNDEBUG}
 [ -n "${PYTHON:-}" ] || PYTHON=$([ -x /usr/bin/python3 ] && echo /usr/bin/python3 || echo python3)
-export PYTHON
+export PYTHON PYTHONDONTWRITEBYTECODE=1
 
 # What peers include (<asio.hpp>, <asio/...>), the Debian package that has it, and its flags. Asio 1.22
 # does not know that clang has coroutines.
