@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // Numbers: a lock-free list of nodes that are there before, so that nothing is allocated, and an
-// eventfd that is written only if the loop sleeps. A ping-pong: the eventfd alone. It is polled once
-// for all, and never read. The limit.
+// eventfd that is written only if the loop sleeps. A ping-pong: the eventfd alone. It is polled
+// once for all, and never read. The limit.
 
 #include <poll.h>
 #include <sys/eventfd.h>
