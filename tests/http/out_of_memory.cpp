@@ -41,6 +41,20 @@ rondo::task<> large_bodies(std::string plain, std::string zipped) {
   }
 }
 
+rondo::async_generator<std::string> three_parts() {
+  for (int i = 0; i < 3; ++i) {
+    co_yield std::string(10'000, 'x');
+    co_await rondo::yield();
+  }
+}
+rondo::task<> uploads(std::string echo) {
+  http::session session;
+  http::request request("POST", echo);
+  request.body(three_parts());
+  const auto answer = co_await session.send(std::move(request));
+  expect(answer.text().size() == 30'000, "a body that was sent is whole");
+}
+
 }  // namespace
 
 ON_BOTH_RINGS("out of memory: two requests at once", {
@@ -62,4 +76,10 @@ ON_BOTH_RINGS("out of memory: no body has a gap", {
   const std::string plain = server / "chunked";
   const std::string zipped = server / "gzip";
   fail_each_allocation([&] { return large_bodies(plain, zipped); });
+})
+
+ON_BOTH_RINGS("out of memory: a body that is produced while it is sent", {
+  python_server server;
+  const std::string echo = server / "echo";
+  fail_each_allocation([&] { return uploads(echo); });
 })

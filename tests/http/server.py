@@ -60,6 +60,16 @@ class handler(http.server.BaseHTTPRequestHandler):
             with lock:
                 stats["open"] -= 1
 
+    def body(self):
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        parts = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
     def answer(self, body=b"", kind="application/json", status=200, fields=()):
         if not isinstance(body, bytes):
             body = json.dumps(body).encode()
@@ -79,7 +89,7 @@ class handler(http.server.BaseHTTPRequestHandler):
             with lock:
                 return self.answer(stats)
         self.count()
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.body()
         if self.path == "/json":
             self.answer({"answer": 42})
         elif self.path == "/echo":

@@ -72,6 +72,10 @@ class curl_library {
   /// while it keeps what it has read from a file.
   [[nodiscard]] bool has_certificate_file() const noexcept { return has_certificate_file_; }
 
+  /// Whether a transfer whose upload is paused does not end with its answer, when the server refuses
+  /// the upload and closes the connection: so before 8.7.
+  [[nodiscard]] bool forgets_paused_uploads() const noexcept { return forgets_paused_uploads_; }
+
  private:
   curl_library() {
     if (const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT); code != CURLE_OK) {
@@ -86,6 +90,8 @@ class curl_library {
   }
 
   bool has_certificate_file_ = false;
+  bool forgets_paused_uploads_ =
+      curl_version_info(CURLVERSION_NOW)->version_num < 0x080700;
 };
 
 /// Makes a whole URL of a reference (RFC 3986, 5). An error: it is as it was.

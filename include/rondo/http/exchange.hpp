@@ -62,11 +62,14 @@ class exchange : transfer, rondo::detail::timer {
   /// What is there of the answer. Throws: what it has failed of.
   [[nodiscard]] response& answer();
   [[nodiscard]] const response& head() const noexcept { return response_; }
+  [[nodiscard]] const request& sent() const noexcept { return request_; }
 
  private:
   enum class given_up_by : unsigned char { nobody, cancellation, first_byte_limit, total_limit };
 
   // These run no foreign code, and start and destroy nothing.
+  /// What libcurl is to know of a body that is produced while it is sent.
+  virtual void set_up_upload(option_setter&) noexcept {}
   /// The head of the answer is complete: of the one that is not redirected any more.
   virtual void has_head() noexcept {}
   /// False: not now. libcurl keeps the bytes and brings no more until `resume`.
@@ -175,6 +178,7 @@ inline CURLcode exchange::set_up() {
   setup tell(options(), request_);
   limits_ = tell.limits();
   tell(set, fields_);
+  set_up_upload(set);
   return set.result();
 }
 

@@ -96,6 +96,8 @@ inline failure::explanation failure::explain() const {
         return {error_kind::protocol, detail()};
       }
       return {error_kind::connection_lost, "the connection was lost: " + detail()};
+    case CURLE_SEND_FAIL_REWIND:
+      return {error_kind::other, "the body is a stream, which cannot be sent a second time"};
     case CURLE_TOO_MANY_REDIRECTS:
       return {error_kind::too_many_redirects, detail()};
     case CURLE_WEIRD_SERVER_REPLY:

@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// One request whose answer is taken as it comes. libcurl goes on by itself, up to `most_kept` bytes
+// One request whose answer is taken as it comes. libcurl goes on by itself, up to `most_kept_` bytes
 // ahead of the reader; then it is paused, and with it the peer.
+//
+// The body of the request may be produced meanwhile, by whoever waits for the answer: that is a
+// race, in which the producer takes part only to lose it, or to end it with an error.
 
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <limits>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include <rondo/compose/when_any.hpp>
 #include <rondo/core/changes.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/http/driver.hpp>
 #include <rondo/http/exchange.hpp>
 #include <rondo/http/request.hpp>
 #include <rondo/http/response.hpp>
+#include <rondo/http/upload.hpp>
 #include <rondo/io/buffer.hpp>
 #include <rondo/loop/event_loop.hpp>
 
@@ -25,16 +32,30 @@ namespace rondo::http::detail {
 
 class received_body final : exchange {
  public:
-  received_body(driver& d, request&& r) : exchange(d, std::move(r)) {}
+  received_body(driver& d, request&& r) : exchange(d, std::move(r)) {
+    if (const auto& source = sent().source_) upload_.emplace(source);
+  }
   /// Gives up what has not come yet.
   ~received_body() { abandon(); }
 
-  /// Sends the request, and waits for the head of the answer, which is in `head` then.
+  /// Sends the request, and waits for the head of the answer, which is in `head` then, and until
+  /// the body of the request was sent or is not wanted.
   task<> begin_and_wait() {
     if (begin(event_loop::current())) {
-      while (is_running() && !has_head_) co_await news_.next();
+      if (upload_) {
+        co_await when_any(produce(), until_it_can_be_read());
+      } else {
+        while (is_running() && !has_head_) co_await news_.next();
+      }
     }
     if (!has_head_) static_cast<void>(answer());
+  }
+  /// Sends the request, and waits for the whole answer.
+  task<response> whole() {
+    most_kept_ = std::numeric_limits<std::size_t>::max();
+    if (begin(event_loop::current())) co_await when_any(produce(), until_it_ends());
+    answer().body_ = std::move(bytes_);
+    co_return std::move(answer());
   }
   task<std::size_t> read(mutable_buffer to) {
     if (to.size() == 0) co_return 0;
@@ -49,7 +70,7 @@ class received_body final : exchange {
     const std::size_t n = std::min(kept(), to.size());
     std::memcpy(to.data(), bytes_.data() + taken_, n);
     taken_ += n;
-    if (paused_ && kept() <= most_kept / 2) {
+    if (paused_ && kept() <= most_kept_ / 2) {
       paused_ = false;
       resume();
     }
@@ -58,16 +79,43 @@ class received_body final : exchange {
   using exchange::head;
 
  private:
-  static constexpr std::size_t most_kept = std::size_t{256} << 10;
-
   [[nodiscard]] std::size_t kept() const noexcept { return bytes_.size() - taken_; }
 
+  /// Ends when it is canceled, or with an error of the source's. A server that refuses may do so
+  /// before it has seen the body, and read no more of it.
+  task<> produce() {
+    co_await when_any(feed(), until_it_is_refused());
+    if (is_refused()) upload_->stop();
+    resume();
+    produced_ = true;
+    for (news_.notify_all();;) co_await news_.next();
+  }
+  task<> feed() {
+    for (bool more = true; more;) {
+      more = co_await upload_->fetch();
+      if (upload_->take_pause()) resume();
+    }
+  }
+  [[nodiscard]] bool is_refused() const noexcept { return has_head_ && !head().ok(); }
+  task<> until_it_is_refused() {
+    while (!is_refused()) co_await news_.next();
+  }
+  task<> until_it_can_be_read() {
+    while (is_running() && !(has_head_ && produced_)) co_await news_.next();
+  }
+  task<> until_it_ends() {
+    while (is_running()) co_await news_.next();
+  }
+
+  void set_up_upload(option_setter& set) noexcept override {
+    if (upload_) upload_->set_up(set);
+  }
   void has_head() noexcept override {
     has_head_ = true;
     news_.notify_all();
   }
   [[nodiscard]] bool take_body(std::string_view bytes) override {
-    paused_ = kept() >= most_kept;
+    paused_ = kept() >= most_kept_;
     if (paused_) return false;
     if (taken_ >= kept()) bytes_.erase(0, std::exchange(taken_, 0));
     bytes_.append(bytes);
@@ -80,9 +128,12 @@ class received_body final : exchange {
   }
   void over() noexcept override { news_.notify_all(); }
 
+  std::optional<upload> upload_;
+  std::size_t most_kept_ = std::size_t{256} << 10;
   std::string bytes_;
   std::size_t taken_ = 0;  // of them
   bool has_head_ = false;
+  bool produced_ = false;  // all that is wanted of the body of the request
   bool paused_ = false;
   rondo::detail::changes news_;
 };

@@ -10,6 +10,9 @@
 //     r.body(std::move(bytes));
 //     co_await session.send(std::move(r));
 //
+//     auto file = co_await rondo::file::open("disk.iso");
+//     co_await session.send(http::request("PUT", url).body(std::move(file)));
+//
 // Everything is copied or moved in, so it refers to nothing outside.
 //
 // Three limits, measured from the start of the await:
@@ -22,6 +25,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <concepts>
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -32,13 +38,18 @@
 #include <nlohmann/json.hpp>
 
 #include <rondo/config.hpp>
+#include <rondo/core/async_generator.hpp>
+#include <rondo/http/body_source.hpp>
 #include <rondo/http/header_map.hpp>
+#include <rondo/io/async_stream.hpp>
 
 namespace rondo::http {
 
 namespace detail {
 
+class received_body;
 class setup;
+class transfer_state;
 
 struct time_limits {
   std::chrono::nanoseconds connect;
@@ -145,6 +156,7 @@ class request {
     if (!body_.empty()) body_ += '&';
     detail::append_pair(body_, name, value);
     has_body_ = true;
+    source_ = nullptr;
     if (!headers_.contains("content-type")) {
       headers_.add("Content-Type", "application/x-www-form-urlencoded");
     }
@@ -177,10 +189,40 @@ class request {
   request& body(std::string bytes) & RONDO_LIFETIMEBOUND {
     body_ = std::move(bytes);
     has_body_ = true;
+    source_ = nullptr;
     return *this;
   }
   request&& body(std::string bytes) && RONDO_LIFETIMEBOUND {
     return std::move(body(std::move(bytes)));
+  }
+
+  /// A body that is produced while it is sent: what a generator gives (strings, spans of bytes), or
+  /// what is read from a stream that is given away, such as a file. It is asked only when the server
+  /// takes more, so one part is in memory at a time, and only while the request is awaited; with the
+  /// request it is canceled. With a size in bytes the server is told it, else the body goes in
+  /// chunks.
+  ///
+  /// It can be sent once: copies of the request share it, and a redirect that wants it again (307,
+  /// 308) is an error, as is a kept connection that turns out to be dead when some of it is gone.
+  /// Throws: the request, what the generator or the stream throws; std::length_error when there is
+  /// more or less than `size`; std::logic_error when the body was sent before.
+  template <detail::body_part T>
+  request& body(async_generator<T> parts,
+                std::optional<std::uint64_t> size = {}) & RONDO_LIFETIMEBOUND {
+    return produced_by(std::make_shared<detail::generated_body<T>>(std::move(parts), size));
+  }
+  template <async_reader S>
+  request& body(S stream, std::optional<std::uint64_t> size = {}) & RONDO_LIFETIMEBOUND {
+    return produced_by(std::make_shared<detail::read_body<S>>(std::move(stream), size));
+  }
+  template <detail::body_part T>
+  request&& body(async_generator<T> parts,
+                 std::optional<std::uint64_t> size = {}) && RONDO_LIFETIMEBOUND {
+    return std::move(body(std::move(parts), size));
+  }
+  template <async_reader S>
+  request&& body(S stream, std::optional<std::uint64_t> size = {}) && RONDO_LIFETIMEBOUND {
+    return std::move(body(std::move(stream), size));
   }
 
   /// A body of JSON, and its Content-Type if none was given. GCC 12 cannot take nlohmann's braces
@@ -224,12 +266,22 @@ class request {
 
  private:
   friend detail::setup;
+  friend detail::received_body;
+  friend detail::transfer_state;
+
+  request& produced_by(std::shared_ptr<detail::body_source> source) {
+    source_ = std::move(source);
+    body_.clear();
+    has_body_ = false;
+    return *this;
+  }
 
   std::string method_;
   std::string url_;
   header_map headers_;
   std::string body_;
   bool has_body_ = false;
+  std::shared_ptr<detail::body_source> source_;  // instead of both
   std::optional<detail::credentials> credentials_;
   detail::time_limits limits_{detail::not_set, detail::not_set, detail::not_set};
 };

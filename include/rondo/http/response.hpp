@@ -23,7 +23,8 @@ namespace rondo::http {
 
 namespace detail {
 class exchange;
-class transfer_state;
+class plain_transfer;
+class received_body;
 }
 
 /// How long it took until each point was reached, from the start of the request; with redirects, of
@@ -75,7 +76,8 @@ class response {
 
  private:
   friend detail::exchange;
-  friend detail::transfer_state;
+  friend detail::plain_transfer;
+  friend detail::received_body;
   friend streamed_response;
 
   [[noreturn]] void throw_status() const;

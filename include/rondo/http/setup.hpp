@@ -93,7 +93,13 @@ inline void setup::url(option_setter& set) {
 inline void setup::method(option_setter& set) noexcept {
   const std::string& method = request_.method_;
   if (method == "HEAD") return set(CURLOPT_NOBODY, 1L);
-  if (request_.has_body_ || method == "POST" || method == "PUT" || method == "PATCH") {
+  if (request_.source_) {
+    const auto size = request_.source_->size();
+    set(CURLOPT_POST, 1L);
+    set(CURLOPT_POSTFIELDSIZE_LARGE, size ? static_cast<curl_off_t>(*size) : curl_off_t{-1});
+    if (method == "POST") return;
+    set(CURLOPT_POSTREDIR, static_cast<long>(CURL_REDIR_POST_301 | CURL_REDIR_POST_302));
+  } else if (request_.has_body_ || method == "POST" || method == "PUT" || method == "PATCH") {
     set(CURLOPT_POST, 1L);
     set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.body_.size()));
     set(CURLOPT_POSTFIELDS, request_.body_.data());

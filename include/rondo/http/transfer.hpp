@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// One request whose answer is awaited as a whole. What happens between is in exchange.hpp.
+// One request whose answer is awaited as a whole. What happens between is in exchange.hpp. It needs
+// no coroutine, unless its body is produced while it is sent.
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include <rondo/core/awaitable.hpp>
+#include <rondo/core/task.hpp>
 #include <rondo/http/driver.hpp>
 #include <rondo/http/exchange.hpp>
+#include <rondo/http/received_body.hpp>
 #include <rondo/http/request.hpp>
 #include <rondo/http/response.hpp>
 
@@ -29,10 +33,10 @@ class [[nodiscard("a request is not sent until it is awaited")]] transfer_descri
   request request_;
 };
 
-class transfer_state final : exchange, rondo::detail::leaf, rondo::detail::ready_node {
+class plain_transfer final : exchange, rondo::detail::leaf, rondo::detail::ready_node {
  public:
-  explicit transfer_state(transfer_description&& d)
-      : exchange(*d.driver_, std::move(d.request_)), leaf{&transfer_state::cancel_it} {}
+  plain_transfer(driver& d, request&& r)
+      : exchange(d, std::move(r)), leaf{&plain_transfer::cancel_it} {}
 
   [[nodiscard]] bool start(rondo::detail::scope& line, rondo::detail::continuation told) noexcept {
     line_ = &line;
@@ -54,7 +58,7 @@ class transfer_state final : exchange, rondo::detail::leaf, rondo::detail::ready
   }
 
  private:
-  static void cancel_it(leaf& self) noexcept { static_cast<transfer_state&>(self).give_up(); }
+  static void cancel_it(leaf& self) noexcept { static_cast<plain_transfer&>(self).give_up(); }
   [[nodiscard]] bool take_body(std::string_view bytes) override {
     body_.append(bytes);
     return true;
@@ -67,6 +71,35 @@ class transfer_state final : exchange, rondo::detail::leaf, rondo::detail::ready
 
   rondo::detail::scope* line_ = nullptr;
   std::string body_;
+};
+
+inline task<response> produce_and_send(driver& d, request r) {
+  received_body body(d, std::move(r));
+  co_return co_await body.whole();
+}
+
+/// Either of the two.
+class transfer_state {
+ public:
+  explicit transfer_state(transfer_description&& d) {
+    if (d.request_.source_) {
+      produced_.emplace(produce_and_send(*d.driver_, std::move(d.request_)));
+    } else {
+      plain_.emplace(*d.driver_, std::move(d.request_));
+    }
+  }
+
+  [[nodiscard]] bool start(rondo::detail::scope& line, rondo::detail::continuation told) noexcept {
+    return produced_ ? produced_->start(line, told) : plain_->start(line, told);
+  }
+  [[nodiscard]] rondo::detail::outcome how() const noexcept {
+    return produced_ ? produced_->how() : plain_->how();
+  }
+  response take() { return produced_ ? produced_->take() : plain_->take(); }
+
+ private:
+  std::optional<plain_transfer> plain_;
+  std::optional<rondo::detail::task_state<response>> produced_;
 };
 
 static_assert(rondo::detail::operation<transfer_description>);
