@@ -6,6 +6,10 @@
 
 #include <dirent.h>
 
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
 #include "postgres/servers.hpp"
 #include "support/heap.hpp"
 
@@ -14,14 +18,28 @@ using rondo::task;
 
 namespace {
 
-/// How many this process has; counted without operator new.
-int threads() {
-  int count = 0;
-  DIR* const folder = ::opendir("/proc/self/task");
-  while (::readdir(folder) != nullptr) ++count;
-  ::closedir(folder);
-  return count;
-}
+/// The threads of this process, listed without operator new. One that was joined may be listed for
+/// a moment, so they are not just counted.
+class threads {
+ public:
+  threads() {
+    DIR* const folder = ::opendir("/proc/self/task");
+    while (const dirent* const entry = ::readdir(folder)) {
+      if (count_ < ids_.size()) ids_[count_++] = std::atoi(entry->d_name);
+    }
+    ::closedir(folder);
+  }
+  [[nodiscard]] bool are_all_among(const threads& others) const {
+    return std::all_of(ids_.begin(), ids_.begin() + count_, [&others](int id) {
+      const auto end = others.ids_.begin() + others.count_;
+      return std::find(others.ids_.begin(), end, id) != end;
+    });
+  }
+
+ private:
+  std::array<int, 100> ids_{};
+  std::size_t count_ = 0;
+};
 
 task<> insert(postgres::connection& c) { co_await c.query("insert into t values ($1)", 1); }
 
@@ -52,13 +70,13 @@ task<> session(std::string conninfo) {
   bool failed = false;
   {
     auto c = co_await postgres::connect(std::move(conninfo));
-    const auto before = threads();
+    const threads before;
     try {
       co_await use(c);
     } catch (const std::bad_alloc&) {
       failed = true;
     }
-    while (threads() > before) co_await rondo::sleep_for(std::chrono::milliseconds(1));
+    while (!threads().are_all_among(before)) co_await rondo::sleep_for(std::chrono::milliseconds(1));
   }
   if (failed) throw std::bad_alloc();
 }
