@@ -7,6 +7,7 @@
 
 #include <thread>
 
+#include "support/late_operation.hpp"
 #include "support/loop_test.hpp"
 
 using namespace rondo::test;
@@ -42,4 +43,13 @@ LOOP_TEST("a program brings a function for an operation that only it knows") {
   const std::error_code code = co_await code_of(io::operation(dup_op{-1}));
   CHECK(code == std::errc::bad_file_descriptor);
   io::register_emulation(dup_opcode, nullptr);
+}
+
+LOOP_TEST("a thread that a cancellation has met too early, before it waits, is told again") {
+  const late_operation known;
+  auto late = rondo::spawn(code_of(io::operation(late_operation::op())));
+  while (!known.began()) co_await round_trip();
+  late.cancel();
+  const std::error_code code = co_await std::move(late);
+  CHECK(code == rondo::errc::canceled);
 }

@@ -555,6 +555,50 @@ LOOP_TEST("closing a descriptor ends nothing that only has a fixed file of the s
   CHECK(code == std::errc::stream_timeout);
 }
 
+LOOP_TEST("renaming into a folder that is closed meanwhile ends before, and meets no other folder") {
+  const temporary_folder all;
+  for (const char* name : {"a", "b", "c"}) {
+    REQUIRE(::mkdir((all / name).c_str(), 0700) == 0);
+  }
+  const auto open_folder = [&all](const char* name) {
+    return rondo::descriptor(::open((all / name).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  };
+  const rondo::descriptor a = open_folder("a");
+  for (int i = 0; i < 200; ++i) {
+    put(all / "a/x", "");
+    rondo::descriptor b = open_folder("b");
+    auto renaming = rondo::spawn(
+        code_of(io::renameat(a.native_handle(), "x", b.native_handle(), "y")));
+    auto linking =
+        rondo::spawn(code_of(io::linkat(a.native_handle(), "x", b.native_handle(), "z")));
+    co_await io::nop();
+    co_await io::close(std::move(b));
+    const rondo::descriptor c = open_folder("c");  // which has the number of b
+    const std::error_code renamed = co_await renaming;
+    const std::error_code linked = co_await linking;
+    CHECK((!renamed || renamed == rondo::errc::closed));
+    const bool has_gone = linked == std::errc::no_such_file_or_directory;
+    CHECK((!linked || linked == rondo::errc::closed || has_gone));
+    std::filesystem::remove(all / "b/z");
+  }
+  CHECK(std::filesystem::is_empty(all / "c"));
+}
+
+LOOP_TEST("an extended attribute of a path has nothing to do with the descriptor 0") {
+  const temporary_folder folder;
+  put(folder / "file", "");
+  const rondo::descriptor kept(::fcntl(0, F_DUPFD_CLOEXEC, 3));
+  for (int i = 0; i < 100; ++i) {
+    auto getting =
+        rondo::spawn(code_of(io::getxattr(folder / "file", "user.none", rondo::mutable_buffer())));
+    co_await io::nop();
+    co_await io::close(rondo::descriptor::adopt(0));
+    ::dup2(kept.native_handle(), 0);
+    const std::error_code code = co_await getting;
+    CHECK(code != rondo::errc::closed);
+  }
+}
+
 LOOP_TEST("closing nothing is an error, and ends nothing that has no descriptor") {
   const std::uint32_t word = 0;
   auto waiting = rondo::spawn(code_of(io::futex_wait(&word, 0)));

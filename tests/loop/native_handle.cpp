@@ -22,6 +22,7 @@
 #include <rondo/core/wait_list.hpp>
 
 #include "support/descriptors.hpp"
+#include "support/late_operation.hpp"
 #include "support/loop_test.hpp"
 
 using namespace std::chrono_literals;
@@ -616,6 +617,16 @@ TEST_CASE("the descriptor is the loop's, and is closed with it") {
     h.settle();
   }
   CHECK(rondo_test::open_descriptors() == before);
+}
+
+TEST_CASE("a thread that a cancellation has met too early is told again while somebody else waits") {
+  const late_operation known;
+  rondo::event_loop loop;
+  host h(loop);
+  auto late = loop.spawn([]() -> task<> { co_await rondo::io::operation(late_operation::op()); });
+  while (!known.began()) h.settle();
+  late.cancel();
+  CHECK(h.drive_until([&] { return late.done(); }));
 }
 
 TEST_CASE("without a free descriptor native_handle says so, and the loop goes on without") {

@@ -699,6 +699,24 @@ TEST_CASE("who is about to close is told when no thread uses the descriptor any 
   CHECK(results == std::map<std::uint64_t, int>{{1, 7}, {2, 0}});
 }
 
+TEST_CASE("a thread that works in a folder uses the folder's descriptor") {
+  const temporary_folder folder;
+  REQUIRE(::mkfifo((folder / "fifo").c_str(), 0600) == 0);
+  const rondo::descriptor here(::open((folder / "").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  server s;
+  io_uring_prep_openat(s.ask(1), here.native_handle(), "fifo", O_RDONLY, 0);
+  s.named();
+  s.until_unused(2, here.native_handle());
+  CHECK(s.at_once().empty());
+  s.cancel(3, 1);
+  std::map<std::uint64_t, int> results;
+  while (results.size() < 3) {
+    for (const answer& a : s.later()) results[a.to] = a.result;
+  }
+  CHECK(results[1] == -ECANCELED);
+  CHECK(results[2] == 0);
+}
+
 TEST_CASE("who is about to close hears that there is no memory for waiting") {
   gate g;
   server s;

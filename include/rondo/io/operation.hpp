@@ -29,10 +29,9 @@
 //   static constexpr bool release  true: it gives something back (close), so cancellation does not
 //                                  touch it and a canceled scope does not refuse it
 //   static constexpr bool no_descriptor
-//                                  what its entry has in place of a descriptor is none (waitid,
-//                                  socket, futex)
-//   static constexpr bool two_descriptors
-//                                  it has a second one, splice_fd_in (splice, tee)
+//                                  what its entry has in place of a descriptor is none; of the
+//                                  kernel's own opcodes the library knows that
+//                                  (loop/descriptors_of.hpp)
 //   static constexpr std::uint8_t newer_opcode
 //                                  its opcode, if Linux 6.1 does not know it: where the kernel does
 //                                  not, the library carries it out (loop/soft_table.hpp,
@@ -64,6 +63,7 @@
 #include <unistd.h>
 
 #include <rondo/core/awaitable.hpp>
+#include <rondo/loop/descriptors_of.hpp>
 #include <rondo/loop/engine.hpp>
 
 namespace rondo::detail {
@@ -200,9 +200,10 @@ class operation_state : in_flight, leaf, ready_node {
     if (entry == nullptr) [[unlikely]] return end_later(-EAGAIN);
     op_.prepare(*entry);
     if constexpr (!gives_back<Op> && !requires { Op::no_descriptor; }) {
-      if ((entry->flags & IOSQE_FIXED_FILE) == 0) fd = entry->fd;
+      const entry_descriptors its = descriptors_of(*entry);
+      fd = its.one;
+      other = its.other;
     }
-    if constexpr (requires { Op::two_descriptors; }) other = entry->splice_fd_in;
     loop().launch(*entry, *this);
     line_->enter(*this);
     // Making room for the entry may have brought a completion that has canceled the line.
@@ -236,7 +237,8 @@ class operation_state : in_flight, leaf, ready_node {
     }
   }
   [[nodiscard]] bool is_being_closed() const noexcept {
-    return fd >= 0 && loop().is_being_closed(fd);
+    return (fd >= 0 && loop().is_being_closed(fd)) ||
+           (other >= 0 && loop().is_being_closed(other));
   }
 
   static void cancel_it(leaf& self) noexcept {

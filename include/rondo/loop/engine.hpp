@@ -31,6 +31,7 @@
 #include <rondo/loop/loop_clock.hpp>
 #include <rondo/loop/options.hpp>
 #include <rondo/loop/ring.hpp>
+#include <rondo/loop/soft_work.hpp>
 #include <rondo/loop/thread_pool.hpp>
 #include <rondo/loop/timers.hpp>
 
@@ -189,7 +190,11 @@ class engine : public loop_base, spawner {
     const bool busy = !inbox_.fall_asleep() || has_ready() || !to_cancel_.empty() || deaf ||
                       ring_.has_unsubmitted() || ring_.has_completions() ||
                       ring_.has_silent_work();
-    embedding_->alarm(busy ? at_once : next_alarm());
+    time_point alarm = busy ? at_once : next_alarm();
+    if (ring_.must_insist()) [[unlikely]] {
+      alarm = std::min(alarm, loop_clock::real_now() + std::chrono::nanoseconds(insisting_pause.tv_nsec));
+    }
+    embedding_->alarm(alarm);
     rouse_with([](loop_base& self) noexcept {
       static_cast<engine&>(self).embedding_->alarm(at_once);
     });

@@ -30,6 +30,7 @@
 #include <rondo/loop/kernel_ring.hpp>
 #include <rondo/loop/liburing.hpp>
 #include <rondo/loop/soft_ring.hpp>
+#include <rondo/loop/soft_work.hpp>
 
 namespace rondo::detail {
 
@@ -99,6 +100,11 @@ class ring {
   [[nodiscard]] bool has_silent_work() const noexcept {
     return (soft_ == nullptr && kernel_flags() != 0) ||
            (interference_ != nullptr && interference_->keeps_some());
+  }
+  /// Whether a thread of the soft ring was told to give up and has not yet: it has to be told again
+  /// after such a pause, by entering the ring.
+  [[nodiscard]] bool must_insist() const noexcept {
+    return soft_ != nullptr ? soft_->must_insist() : beside_ != nullptr && beside_->must_insist();
   }
   [[nodiscard]] bool has_completions() const noexcept {
     return io_uring_cq_ready(&queues_) != 0 || (beside_ != nullptr && beside_->has_completions());
@@ -194,7 +200,11 @@ class ring {
       if (const int refused = interfere(wait); refused < 0) return refused;
     }
     if (soft_ != nullptr) [[unlikely]] return soft_->enter(wait, timeout);
-    if (beside_ != nullptr) [[unlikely]] wait = enter_beside() && wait;
+    __kernel_timespec until_insisting = insisting_pause;
+    if (beside_ != nullptr) [[unlikely]] {
+      wait = enter_beside() && wait;
+      if (beside_->must_insist() && insists_before(timeout)) timeout = &until_insisting;
+    }
     if (!wait) return io_uring_submit_and_get_events(&queues_);
     if (timeout == nullptr) return io_uring_submit_and_wait(&queues_, 1);
     io_uring_cqe* first = nullptr;

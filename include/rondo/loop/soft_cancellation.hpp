@@ -9,6 +9,7 @@
 
 #include <cerrno>
 
+#include <rondo/loop/descriptors_of.hpp>
 #include <rondo/loop/liburing.hpp>
 #include <rondo/loop/opcodes.hpp>
 #include <rondo/loop/soft_service.hpp>
@@ -71,7 +72,8 @@ inline int soft_cancellation::cancel(const io_uring_sqe& e) noexcept {
       on_descriptor(*r);
     }
     service_.work.for_each([&](soft_entry& s) noexcept {
-      const bool right = any || soft::is_on(s.ask, e.fd);
+      const bool right =
+          any || (soft::verb_of(s.ask.opcode)->uses_fd && descriptors_of(s.ask).has(e.fd));
       if (right && s.ask.opcode != IORING_OP_CLOSE) visit(s);
     });
   }

@@ -16,6 +16,7 @@
 #include <rondo/detail/intrusive_list.hpp>
 #include <rondo/loop/soft_entry.hpp>
 #include <rondo/loop/soft_service.hpp>
+#include <rondo/loop/soft_work.hpp>
 
 namespace rondo::detail {
 
@@ -58,8 +59,7 @@ inline int soft_readiness::watch(bool sleep, const __kernel_timespec* timeout) n
   constexpr int most = 128;
   epoll_event reports[most];
   __kernel_timespec limit{};  // none at all
-  constexpr __kernel_timespec soon{0, 10'000'000};
-  if (sleep && service_.work.must_insist() && shorter(soon, timeout)) timeout = &soon;
+  if (sleep && service_.work.must_insist() && insists_before(timeout)) timeout = &insisting_pause;
   if (sleep && timeout != nullptr) limit = *timeout;
   const bool for_ever = sleep && timeout == nullptr;
 

@@ -59,6 +59,9 @@ class soft_ring : soft_service {
   /// std::system_error.
   void wake_on(int fd) { readiness_.wake_on(fd); }
 
+  /// Whether a thread was told to give up and has not yet: to be entered again soon.
+  [[nodiscard]] bool must_insist() const noexcept { return work.must_insist(); }
+
   /// Buffers that RECV with IOSQE_BUFFER_SELECT chooses from. 0 or a negative errno.
   int add_buffers(std::uint16_t group, io_uring_buf_ring* ring, std::uint16_t count) noexcept {
     return buffers.add(group, ring, count);

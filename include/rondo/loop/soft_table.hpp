@@ -34,7 +34,7 @@ struct verb {
   int (*blocking)(const io_uring_sqe&, const soft_progress&) noexcept = nullptr;
   int (*at_once)(const io_uring_sqe&) noexcept = nullptr;
   /// `fd` is the file that it works on (not the folder of a path): canceling by descriptor finds
-  /// it, and closing that waits for it.
+  /// it.
   bool uses_fd = true;
 };
 
@@ -125,15 +125,6 @@ inline constexpr verb emulated{side::none, nullptr, &run_emulation, nullptr, tru
   const verb& v = table[code];
   const bool known = v.attempt != nullptr || v.blocking != nullptr || v.at_once != nullptr;
   return known ? &v : nullptr;
-}
-
-/// Whether it works on a second descriptor, splice_fd_in.
-[[nodiscard]] inline bool is_on_two(const io_uring_sqe& e) noexcept {
-  return e.opcode == IORING_OP_SPLICE || e.opcode == IORING_OP_TEE;
-}
-/// Of an opcode that somebody knows.
-[[nodiscard]] inline bool is_on(const io_uring_sqe& e, int fd) noexcept {
-  return verb_of(e.opcode)->uses_fd && (e.fd == fd || (is_on_two(e) && e.splice_fd_in == fd));
 }
 
 }  // namespace rondo::detail::soft

@@ -20,6 +20,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <rondo/loop/descriptors_of.hpp>
+#include <rondo/loop/liburing.hpp>
 #include <rondo/loop/own_descriptor.hpp>
 #include <rondo/loop/soft_entry.hpp>
 #include <rondo/loop/soft_table.hpp>
@@ -27,6 +29,16 @@
 #include <rondo/loop/thread_pool.hpp>
 
 namespace rondo::detail {
+
+/// After such a pause a thread that was told to give up is told again.
+inline constexpr __kernel_timespec insisting_pause{0, 10'000'000};
+
+/// Whether that comes first; a null `limit` is none.
+[[nodiscard]] inline bool insists_before(const __kernel_timespec* limit) noexcept {
+  constexpr const __kernel_timespec& pause = insisting_pause;
+  return limit == nullptr || limit->tv_sec > pause.tv_sec ||
+         (limit->tv_sec == pause.tv_sec && limit->tv_nsec > pause.tv_nsec);
+}
 
 /// What threads have finished.
 class soft_finished {
@@ -151,13 +163,10 @@ class soft_work {
  private:
   /// Counts for the descriptors that the call uses. False without memory for a record of one.
   bool count(const soft_entry& s, unsigned change) noexcept {
-    if (!soft::verb_of(s.ask.opcode)->uses_fd) return true;
-    const bool two = soft::is_on_two(s.ask);
-    soft_waits::record* const one = waits_.of(s.ask.fd);
-    soft_waits::record* const other = two ? waits_.of(s.ask.splice_fd_in) : nullptr;
-    const bool no_memory = (one == nullptr && s.ask.fd >= 0) ||
-                           (two && other == nullptr && s.ask.splice_fd_in >= 0);
-    if (no_memory) return false;
+    const entry_descriptors its = descriptors_of(s.ask);
+    soft_waits::record* const one = waits_.of(its.one);
+    soft_waits::record* const other = waits_.of(its.other);
+    if ((one == nullptr && its.one >= 0) || (other == nullptr && its.other >= 0)) return false;
     if (one != nullptr) one->at_work += change;
     if (other != nullptr) other->at_work += change;
     return true;

@@ -88,6 +88,20 @@ LOOP_TEST("a splice and a tee end when one of their two is closed under them") {
   }
 }
 
+LOOP_TEST("a splice from a socket with a limit of its own ends as closed, too") {
+  sockets pair;
+  const timeval limit{100, 0};
+  const int fd = pair.a.native_handle();
+  REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
+  pipe_ends to;
+  auto splicing = rondo::spawn(code_of(io::splice(fd, -1, to.in(), -1, 10)));
+  co_await round_trip();
+  co_await rondo::sleep_for(20ms);
+  co_await io::close(std::move(pair.a));
+  const std::error_code code = co_await splicing;
+  CHECK(code == rondo::errc::closed);
+}
+
 LOOP_TEST("splice between two files is an error") {
   const digits d;
   const digits e;

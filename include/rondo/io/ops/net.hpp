@@ -27,7 +27,6 @@ inline void copy_address(sockaddr_storage& to, const sockaddr* from, socklen_t l
 struct socket_op {
   using value_type = descriptor;
   static constexpr const char* name = "socket";
-  static constexpr bool no_descriptor = true;
   int domain;
   int type;
   int protocol;

@@ -23,7 +23,6 @@ namespace rondo::detail {
 
 struct splice_op {
   using value_type = std::size_t;
-  static constexpr bool two_descriptors = true;
   static constexpr const char* name = "splice";
   int from;
   std::int64_t from_offset;
@@ -38,7 +37,6 @@ struct splice_op {
 
 struct tee_op {
   using value_type = std::size_t;
-  static constexpr bool two_descriptors = true;
   static constexpr const char* name = "tee";
   int from;
   int to;

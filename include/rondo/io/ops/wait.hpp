@@ -21,7 +21,6 @@ namespace rondo::detail {
 struct waitid_op {
   using value_type = siginfo_t;
   static constexpr const char* name = "waitid";
-  static constexpr bool no_descriptor = true;
   static constexpr std::uint8_t newer_opcode = opcode::waitid;
   idtype_t which;
   id_t id;
@@ -40,7 +39,6 @@ struct waitid_op {
 struct futex_wait_op {
   using value_type = void;
   static constexpr const char* name = "futex";
-  static constexpr bool no_descriptor = true;
   static constexpr std::uint8_t newer_opcode = opcode::futex_wait;
   const std::uint32_t* word;
   std::uint32_t expected;
