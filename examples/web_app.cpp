@@ -83,7 +83,9 @@ rondo::task<response> list_notes(const call& c) {
 }
 rondo::task<response> add_note(const call& c) {
   const auto text = json::parse(c.asked.body()).at("text").get<std::string>();
-  if (text.empty()) throw problem(http::status::bad_request, "'text' is empty");
+  if (text.empty() || text.size() > 2000) {  // so that a list has a limit, too
+    throw problem(http::status::bad_request, "'text' has no byte, or more than 2000");
+  }
   const auto rows =
       co_await c.db.query("insert into notes (text) values ($1) returning id, text", text);
   const std::string place = "/notes/" + rows[0].get<std::string>("id");
@@ -130,10 +132,11 @@ const route& route_of(http::verb verb, const std::string& path, std::int64_t& id
     if (!matches(path, r.path, id)) continue;
     if (r.verb == verb || (r.verb == http::verb::get && verb == http::verb::head)) return r;
     allowed += (allowed.empty() ? "allow: " : ", ") + std::string(http::to_string(r.verb));
+    if (r.verb == http::verb::get) allowed += ", HEAD";
   }
   if (allowed.empty()) throw problem(http::status::not_found, "there is nothing at " + path);
-  throw problem(http::status::method_not_allowed,
-                std::string(http::to_string(verb)) + " is not for " + path, allowed + "\r\n");
+  throw problem(http::status::method_not_allowed, "this method is not for " + path,
+                allowed + "\r\n");
 }
 
 bool is_lost(const std::exception& e) {
@@ -154,8 +157,8 @@ rondo::task<response> respond(const request& asked, postgres::pool& db) {
     co_return problem(http::status::bad_request, e.what());
   } catch (const std::invalid_argument& e) {  // PostgreSQL has no zero bytes in its texts
     co_return problem(http::status::bad_request, e.what());
-  } catch (const rondo::timeout_error&) {
-    co_return problem(http::status::service_unavailable, "the database is busy");
+  } catch (const rondo::timeout_error&) {  // what was asked of it may have been done
+    co_return problem(http::status::gateway_timeout, "the database did not answer in time");
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s: %s\n", std::string(asked.target()).c_str(), e.what());
     if (is_lost(e)) co_return problem(http::status::service_unavailable, "no database");
@@ -264,7 +267,7 @@ rondo::task<> serve_notes(std::string conninfo, std::uint16_t port) {
   auto listener = rondo::tcp_listener::bind(rondo::endpoint::loopback(port));
   std::printf("listening on %s\n", rondo::to_string(listener.local_endpoint()).c_str());
   std::fflush(stdout);
-  co_await rondo::when_any(rondo::serve(listener, client, {}, std::ref(db)),
+  co_await rondo::when_any(rondo::serve(listener, client, {.max_connections = 500}, std::ref(db)),
                            until_told_to_end(listener));
 }
 
