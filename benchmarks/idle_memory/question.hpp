@@ -7,9 +7,10 @@
 //   shared        whoever receives something gets a buffer, nobody holds one          per
 //   connection own_buffer    each connection keeps 1 KiB of its own per connection
 //
-// In bytes that are in the server's memory (its resident set), without the kernel's part, which is
-// the same for all. Some connections come first, so that what is there once is there; the row is
-// what as many as possible more add, up to 10,000: the limit of open files has a say.
+// In bytes that are in the server's memory (its resident set), without the kernel's part: sockets,
+// the same for all, and what it keeps for a wait, which is more with io_uring than with epoll. Some
+// connections come first, so that what is there once is there; the row is what as many as possible
+// more add, up to 10,000: the limit of open files has a say.
 
 #include <sys/resource.h>
 

@@ -47,7 +47,7 @@ static_assert(std::is_trivially_destructible_v<serve_options>);
 /// Throws: std::system_error when the listener cannot accept any more (it is none, for example);
 /// std::invalid_argument for a limit of 0.
 /// Canceled: accepts no more, and gives the handlers `grace`; then cancels them, and waits for their
-/// end.
+/// end. The listener stays open, and who connects then waits in it: close it to send them away.
 /// Keep alive: the listener. Mind that GCC 12 destroys captures of a lambda temporary twice inside a
 /// co_await expression: name such a lambda, or pass arguments.
 template <typename Listener, typename Handler, typename... Args>
