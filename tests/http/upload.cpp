@@ -61,9 +61,9 @@ async_generator<std::span<const std::byte>> parts(progress& p, std::size_t count
   }
 }
 
-async_generator<std::string> one_word_and_a_long_wait(progress& p) {
+async_generator<std::string> one_word_and_a_long_wait(progress& p, std::string word = "word") {
   p.began = true;
-  co_yield std::string("word");
+  co_yield std::string(word);
   try {
     co_await rondo::sleep_for(1h);
   } catch (const rondo::operation_canceled&) {
@@ -71,12 +71,27 @@ async_generator<std::string> one_word_and_a_long_wait(progress& p) {
     throw;
   }
 }
+async_generator<std::string> word_and_an_end(rondo::event& end) {
+  co_yield std::string("word");
+  co_await end.wait();
+}
 async_generator<std::string> breaks() {
   co_yield std::string("the beginning");
   throw std::runtime_error("no more paper");
 }
 
 http::request post(std::string url) { return http::request("POST", std::move(url)); }
+
+task<std::string> text_of(http::session& session, http::request request) {
+  const auto answer = co_await session.send(std::move(request));
+  co_return answer.text();
+}
+task<std::string> first_part_of(http::session& session, http::request request) {
+  auto answer = co_await rondo::with_timeout(10s, session.stream(std::move(request)));
+  std::string part(100, '\0');
+  const std::size_t n = co_await answer.read(part);
+  co_return part.substr(0, n);
+}
 
 /// Reads the head of a request; gives what came of the body with it.
 task<std::string> read_head(rondo::tcp_stream& peer) {
@@ -94,6 +109,16 @@ task<> read_body(rondo::tcp_stream& peer, std::string begun) {
   std::array<char, 65536> buffer;
   while (!begun.ends_with("0\r\n\r\n")) {
     if (begun.size() > 100) begun.erase(0, begun.size() - 100);
+    const std::size_t n = co_await peer.read(buffer);
+    if (n == 0) throw std::system_error(std::make_error_code(std::errc::connection_reset));
+    begun.append(buffer.data(), n);
+  }
+}
+
+/// Reads up to a word of the body, of which `begun` came with the head.
+task<> read_word(rondo::tcp_stream& peer, std::string begun, std::string_view word) {
+  std::array<char, 4096> buffer;
+  while (begun.find(word) == begun.npos) {
     const std::size_t n = co_await peer.read(buffer);
     if (n == 0) throw std::system_error(std::make_error_code(std::errc::connection_reset));
     begun.append(buffer.data(), n);
@@ -303,9 +328,111 @@ LOOP_TEST("a server that refuses early is heard, and the rest is not produced") 
 LOOP_TEST("an answer that comes while the body is sent does not stop it") {
   http::session session;
   progress p;
-  const auto answer = co_await session.send(post(start_peer(echoes)).body(parts(p, 200)));
+  const auto url = start_peer(echoes);
+  const auto answer = co_await session.send(post(url).body(parts(p, 200)));
   CHECK(p.ended);
   CHECK(answer.text().size() == 200 * part_size);
+}
+
+LOOP_TEST("a stream does not stop the body by keeping a long answer from coming") {
+  http::session session;
+  progress p;
+  auto request = post(start_peer(echoes)).body(parts(p, 300));  // more than the sockets hold
+  auto answer = co_await rondo::with_timeout(10s, session.stream(std::move(request)));
+  CHECK(p.ended);
+  std::string part(65536, '\0');
+  std::size_t total = 0;
+  while (const std::size_t n = co_await answer.read(part)) total += n;
+  CHECK(total == 300 * part_size);
+}
+
+LOOP_TEST("a stream is there when the body that was announced is nothing") {
+  http::session session;
+  const auto url = start_peer(begins_an_answer);
+  auto request = post(url).body(words<>(), 0);
+  const auto text = co_await first_part_of(session, std::move(request));
+  CHECK(text == "the beginning");
+  bool noticed = false;
+  try {
+    static_cast<void>(co_await session.stream(post(url).body(words("a"), 0)));
+  } catch (const std::length_error&) {
+    noticed = true;
+  }
+  CHECK(noticed);
+}
+
+LOOP_TEST("after a redirect that goes on with GET, the rest of the body is not wanted") {
+  struct {
+    const char* method;
+    const char* status;
+  } const all[] = {{"POST", "302 Found"}, {"POST", "303 See Other"}, {"PUT", "303 See Other"}};
+  for (const auto& each : all) {
+    for (const std::string sent : {"", "word", "xxx"}) {
+      http::session session;
+      auto listener = rondo::tcp_listener::bind(rondo::endpoint::loopback(0));
+      progress p;
+      http::request request(each.method, url_of(listener));
+      if (sent == "xxx") {
+        request.body(parts(p, 2000));
+      } else {
+        request.body(one_word_and_a_long_wait(p, sent));
+      }
+      auto text = spawn(first_part_of(session, std::move(request)));
+      auto peer = co_await listener.accept();
+      std::string begun = co_await read_head(peer);
+      co_await read_word(peer, std::move(begun), sent);
+      co_await peer.write("HTTP/1.1 " + std::string(each.status) +
+                          "\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n");
+      auto next = co_await rondo::with_timeout(10s, listener.accept());
+      co_await begins_an_answer(std::move(next));
+      const std::string first = co_await std::move(text);
+      CHECK(first == "the beginning");
+      CHECK_FALSE(p.ended);
+      CHECK(p.canceled == (sent != "xxx"));
+    }
+  }
+}
+
+LOOP_TEST("a body may end when its request, after a redirect, waits for a connection") {
+  for (const auto size : {std::optional<std::uint64_t>(), std::optional<std::uint64_t>(4)}) {
+    http::session session(http::session_options().max_connections_per_host(1));
+    auto here = rondo::tcp_listener::bind(rondo::endpoint::loopback(0));
+    auto there = rondo::tcp_listener::bind(rondo::endpoint::loopback(0));
+    auto busy = spawn(text_of(session, http::request("GET", url_of(there))));
+    auto kept = co_await there.accept();
+    static_cast<void>(co_await read_request(kept));
+
+    rondo::event end;
+    auto text = spawn(text_of(session, post(url_of(here)).body(word_and_an_end(end), size)));
+    auto peer = co_await here.accept();
+    std::string begun = co_await read_head(peer);
+    co_await read_word(peer, std::move(begun), "word");
+    co_await peer.write("HTTP/1.1 303 See Other\r\nConnection: close\r\nLocation: " +
+                        url_of(there) + "\r\nContent-Length: 0\r\n\r\n");
+    co_await until_the_peer_ends(peer);
+    end.set();
+    for (int i = 0; i < 2; ++i) {
+      co_await kept.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+      if (i == 0) static_cast<void>(co_await rondo::with_timeout(10s, read_request(kept)));
+    }
+    const std::string first = co_await std::move(busy);
+    CHECK(first == "ok");
+    const std::string second = co_await std::move(text);
+    CHECK(second == "ok");
+  }
+}
+
+LOOP_TEST("a body that was nothing can be sent again after a redirect") {
+  http::session session;
+  auto listener = rondo::tcp_listener::bind(rondo::endpoint::loopback(0));
+  auto text = spawn(text_of(session, post(url_of(listener)).body(words<>())));
+  auto peer = co_await listener.accept();
+  std::string begun = co_await read_head(peer);
+  co_await read_body(peer, std::move(begun));
+  co_await peer.write("HTTP/1.1 307 Temporary Redirect\r\nLocation: " + start_peer(takes_it) +
+                      "\r\nContent-Length: 0\r\n\r\n");
+  const std::string answer = co_await std::move(text);
+  CHECK(answer == "ok");
 }
 
 LOOP_TEST("a body that is produced is sent once: not after a redirect, and not by a copy") {

@@ -72,6 +72,8 @@ class exchange : transfer, rondo::detail::timer {
   virtual void set_up_upload(option_setter&) noexcept {}
   /// The head of the answer is complete: of the one that is not redirected any more.
   virtual void has_head() noexcept {}
+  /// The head of a redirect that is followed is complete, and the redirect is in its history.
+  virtual void is_redirected() noexcept {}
   /// False: not now. libcurl keeps the bytes and brings no more until `resume`.
   /// Throws: std::bad_alloc, std::length_error.
   [[nodiscard]] virtual bool take_body(std::string_view bytes) = 0;
@@ -106,6 +108,7 @@ class exchange : transfer, rondo::detail::timer {
   time_point complete_at_ = time_point::max();
   given_up_by given_up_by_ = given_up_by::nobody;
   outcome how_ = outcome::value;
+  CURLcode not_resumed_ = CURLE_OK;  // why
   bool answered_ = false;
   bool has_whole_head_ = false;
   bool no_memory_ = false;  // in a callback
@@ -159,8 +162,11 @@ inline void exchange::abandon() noexcept {
 }
 
 inline void exchange::resume() noexcept {
-  if (!is_running() || curl_easy_pause(easy.get(), CURLPAUSE_CONT) == CURLE_OK) return;
-  no_memory_ = true;
+  if (!is_running()) return;
+  const CURLcode code = curl_easy_pause(easy.get(), CURLPAUSE_CONT);
+  // A bad argument is a request that waits for a connection, after a redirect: it is not paused.
+  if (code == CURLE_OK || code == CURLE_BAD_FUNCTION_ARGUMENT) return;
+  not_resumed_ = code;
   driver_.give_up(*this);
 }
 
@@ -223,7 +229,7 @@ inline void exchange::take_field(std::string_view line) {
     has_whole_head_ = !goes_on;
     if (has_whole_head_) return has_head();
     response_.history.push_back({status, response_.url});
-    return;
+    return is_redirected();
   }
   const auto colon = line.find(':');
   if (colon == line.npos) return;
@@ -278,6 +284,7 @@ inline void exchange::conclude(CURLcode code, int error) noexcept {
     if (!no_memory_ && collect()) return;
     code = CURLE_OUT_OF_MEMORY;
   }
+  if (code == CURLE_ABORTED_BY_CALLBACK && not_resumed_ != CURLE_OK) code = not_resumed_;
   how_ = outcome::error;
   failure_.code = no_memory_ ? CURLE_OUT_OF_MEMORY : code;
   failure_.error = error != 0 ? error : static_cast<int>(info<long>(easy.get(), CURLINFO_OS_ERRNO));

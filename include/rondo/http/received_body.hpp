@@ -5,7 +5,9 @@
 // ahead of the reader; then it is paused, and with it the peer.
 //
 // The body of the request may be produced meanwhile, by whoever waits for the answer: that is a
-// race, in which the producer takes part only to lose it, or to end it with an error.
+// race, in which the producer takes part only to lose it, or to end it with an error. Nobody can
+// read yet, and a peer that cannot go on with its answer may take no more of the body: so until the
+// body is produced, the answer is kept as it comes, however much it is.
 
 #include <algorithm>
 #include <cstddef>
@@ -85,8 +87,10 @@ class received_body final : exchange {
   /// before it has seen the body, and read no more of it.
   task<> produce() {
     co_await when_any(feed(), until_it_is_refused());
-    if (is_refused()) upload_->stop();
-    resume();
+    if (is_refused()) {
+      upload_->stop();
+      resume();
+    }
     produced_ = true;
     for (news_.notify_all();;) co_await news_.next();
   }
@@ -96,7 +100,16 @@ class received_body final : exchange {
       if (upload_->take_pause()) resume();
     }
   }
-  [[nodiscard]] bool is_refused() const noexcept { return has_head_ && !head().ok(); }
+  [[nodiscard]] bool is_refused() const noexcept {
+    return (has_head_ && !head().ok()) || goes_on_as_get();
+  }
+  /// After a redirect that came while the body was sent. libcurl sends the rest to nobody.
+  [[nodiscard]] bool goes_on_as_get() const noexcept {
+    const bool is_post = sent().method() == "POST";
+    return std::ranges::any_of(head().history, [&](const redirect& r) {
+      return r.status == 303 || (is_post && (r.status == 301 || r.status == 302));
+    });
+  }
   task<> until_it_is_refused() {
     while (!is_refused()) co_await news_.next();
   }
@@ -114,8 +127,9 @@ class received_body final : exchange {
     has_head_ = true;
     news_.notify_all();
   }
+  void is_redirected() noexcept override { news_.notify_all(); }
   [[nodiscard]] bool take_body(std::string_view bytes) override {
-    paused_ = kept() >= most_kept_;
+    paused_ = kept() >= most_kept_ && (!upload_ || produced_);
     if (paused_) return false;
     if (taken_ >= kept()) bytes_.erase(0, std::exchange(taken_, 0));
     bytes_.append(bytes);

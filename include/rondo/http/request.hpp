@@ -197,15 +197,22 @@ class request {
   }
 
   /// A body that is produced while it is sent: what a generator gives (strings, spans of bytes), or
-  /// what is read from a stream that is given away, such as a file. It is asked only when the server
-  /// takes more, so one part is in memory at a time, and only while the request is awaited; with the
-  /// request it is canceled. With a size in bytes the server is told it, else the body goes in
-  /// chunks.
+  /// what is read from a stream that is given away, such as a file. It is asked for the next part
+  /// when libcurl has taken the one before, so one part is in memory at a time, and only while the
+  /// request is awaited; with the request it is canceled, and when the server refuses the body or
+  /// goes on without it. HEAD sends none.
   ///
-  /// It can be sent once: copies of the request share it, and a redirect that wants it again (307,
-  /// 308) is an error, as is a kept connection that turns out to be dead when some of it is gone.
-  /// Throws: the request, what the generator or the stream throws; std::length_error when there is
-  /// more or less than `size`; std::logic_error when the body was sent before.
+  /// Without a size the body goes in chunks. With one, in bytes, the server is told it, and has the
+  /// body when it has so many: its answer may come before the source has ended, which is canceled
+  /// then. So fewer bytes are an error, and more may go unnoticed.
+  ///
+  /// It can be sent once: copies of the request share it, and a redirect that wants it again (307
+  /// and 308; of other methods than POST 301 and 302, too) is an error when some of it is gone, as
+  /// is a kept connection that turns out to be dead. With libcurl before 8.7, a server that closes
+  /// the connection is noticed only when the source has given its next part.
+  ///
+  /// Throws: the request, what the generator or the stream throws; std::length_error for fewer
+  /// bytes than `size`, and for more that were noticed; std::logic_error when it was sent before.
   template <detail::body_part T>
   request& body(async_generator<T> parts,
                 std::optional<std::uint64_t> size = {}) & RONDO_LIFETIMEBOUND {

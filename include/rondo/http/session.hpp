@@ -72,7 +72,8 @@ class session {
   /// that is awaited whole, the total until the end of the body: a stream without an end needs
   /// `request(...).timeout(0s)`.
   /// Completes when: the head of the answer is there, and the body of the request, if it is produced
-  /// while it is sent, was sent or is not wanted. Canceled, gives up the request.
+  /// while it is sent, was sent or is not wanted; what comes of the answer until then is kept in
+  /// memory. Canceled, gives up the request.
   [[nodiscard]] task<streamed_response> stream(request r) {
     return begin(in_use(), std::move(r));
   }

@@ -8,7 +8,8 @@
 //     asked     libcurl wants bytes and there are none: it is paused until somebody resumes it
 //     fetched   there is a part, and libcurl takes of it what it can send
 //     ended     the source has no more; libcurl is told so when it asks again
-//     stopped   the server has refused it; libcurl sends no more, and closes the connection
+//     stopped   the server has refused it, or a redirect goes on without it; libcurl sends no more,
+//               and closes the connection
 
 #include <algorithm>
 #include <cstddef>
@@ -82,7 +83,8 @@ inline task<bool> upload::fetch() {
     if (!is_ours_ && source_->begun()) {
       throw std::logic_error("rondo: the body of this request is a stream, and was sent before");
     }
-    if (asked_ && part_.size() == 0) break;
+    const bool is_wanted = asked_ || source_->size() == 0;  // libcurl does not ask for nothing
+    if (is_wanted && part_.size() == 0) break;
     co_await news_.next();
   }
   if (!std::exchange(is_ours_, true)) source_->begin();
@@ -117,7 +119,7 @@ inline std::size_t upload::on_read(char* to, std::size_t, std::size_t size, void
 /// libcurl wants to begin anew: after a redirect, or because a connection that was kept is dead.
 inline int upload::on_seek(void* self, curl_off_t offset, int origin) noexcept {
   const auto& u = *static_cast<upload*>(self);
-  const bool is_there = offset == 0 && origin == SEEK_SET && !u.taken_any_ && !u.ended_;
+  const bool is_there = offset == 0 && origin == SEEK_SET && !u.taken_any_;
   return is_there ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
 
