@@ -93,6 +93,14 @@ class server {
     FAIL("nothing was answered");
     return {};
   }
+  /// So many answers, by whom they are for, in whatever order they come.
+  std::map<std::uint64_t, int> results_of(std::size_t count) {
+    std::map<std::uint64_t, int> results;
+    while (results.size() < count) {
+      for (const answer& a : later()) results[a.to] = a.result;
+    }
+    return results;
+  }
   answer one_later() {
     const auto all = later();
     REQUIRE(all.size() == 1);
@@ -356,10 +364,7 @@ TEST_CASE("reading and writing wait side by side on one descriptor") {
   std::array<char, 65536> taken;
   while (::recv(pair.b.native_handle(), taken.data(), taken.size(), MSG_DONTWAIT) > 0) {
   }
-  std::map<std::uint64_t, int> results;
-  while (results.size() < 2) {
-    for (const answer& a : s.later()) results[a.to] = a.result;
-  }
+  auto results = s.results_of(2);
   CHECK(results == std::map<std::uint64_t, int>{{2, 1}, {3, POLLOUT}});
 }
 
@@ -664,10 +669,7 @@ TEST_CASE("a system call that waits on a thread is ended by a cancellation, when
       s.enter();
       if (i % 3 != 0) std::this_thread::sleep_for(std::chrono::microseconds(i * 20));
       s.cancel(2, 1);
-      std::map<std::uint64_t, int> results;
-      while (results.size() < 2) {
-        for (const answer& a : s.later()) results[a.to] = a.result;
-      }
+      auto results = s.results_of(2);
       CHECK(results[1] == -ECANCELED);
       CHECK((results[2] == 0 || results[2] == -EALREADY));
     }
@@ -692,10 +694,7 @@ TEST_CASE("who is about to close is told when no thread uses the descriptor any 
   s.cancel(4, 2);  // it gives something back, so it is not canceled
   CHECK(s.at_once() == std::vector<answer>{{4, -ENOENT, 0}});
   g.open();
-  std::map<std::uint64_t, int> results;
-  while (results.size() < 2) {
-    for (const answer& a : s.later()) results[a.to] = a.result;
-  }
+  auto results = s.results_of(2);
   CHECK(results == std::map<std::uint64_t, int>{{1, 7}, {2, 0}});
 }
 
@@ -709,10 +708,7 @@ TEST_CASE("a thread that works in a folder uses the folder's descriptor") {
   s.until_unused(2, here.native_handle());
   CHECK(s.at_once().empty());
   s.cancel(3, 1);
-  std::map<std::uint64_t, int> results;
-  while (results.size() < 3) {
-    for (const answer& a : s.later()) results[a.to] = a.result;
-  }
+  auto results = s.results_of(3);
   CHECK(results[1] == -ECANCELED);
   CHECK(results[2] == 0);
 }
@@ -750,10 +746,7 @@ TEST_CASE("a close that waits for a thread is carried out, even when it is cance
   s.cancel(3, 2);
   CHECK(s.at_once() == std::vector<answer>{{3, -ENOENT, 0}});
   g.open();
-  std::map<std::uint64_t, int> results;
-  while (results.size() < 2) {
-    for (const answer& a : s.later()) results[a.to] = a.result;
-  }
+  auto results = s.results_of(2);
   CHECK(results == std::map<std::uint64_t, int>{{1, 7}, {2, 0}});
   CHECK(::fcntl(fd, F_GETFD) == -1);
 }
@@ -1068,10 +1061,7 @@ TEST_CASE("a connect waits for room in the queue of a Unix socket, and is cancel
   };
   ask(1);
   s.cancel(2, 1);
-  std::map<std::uint64_t, int> results;
-  while (results.size() < 2) {
-    for (const answer& a : s.later()) results[a.to] = a.result;
-  }
+  auto results = s.results_of(2);
   CHECK(results[1] == -ECANCELED);
   ask(3);
   const rondo::descriptor taken(::accept4(listener.native_handle(), nullptr, nullptr, 0));
