@@ -56,10 +56,10 @@ struct transfer : rondo::detail::list_hook {
 };
 
 class driver final : watchers,
-               rondo::detail::listener,
-               rondo::detail::ready_node,
-               rondo::detail::timer,
-               rondo::detail::guest {
+                     rondo::detail::listener,
+                     rondo::detail::ready_node,
+                     rondo::detail::timer,
+                     rondo::detail::guest {
  public:
   explicit driver(session_options options);
   driver(const driver&) = delete;

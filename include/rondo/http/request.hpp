@@ -209,7 +209,9 @@ class request {
   /// It can be sent once: copies of the request share it, and a redirect that wants it again (307
   /// and 308; of other methods than POST 301 and 302, too) is an error when some of it is gone, as
   /// is a kept connection that turns out to be dead. With libcurl before 8.7, a server that closes
-  /// the connection is noticed only when the source has given its next part.
+  /// the connection, or sends a redirect before it was sent anything, is noticed only when the source
+  /// has given its next part. Over HTTP/2, of several bodies that are refused at once some end as an
+  /// http::error instead of with the status (seen with libcurl 7.88).
   ///
   /// Throws: the request, what the generator or the stream throws; std::length_error for fewer
   /// bytes than `size`, and for more that were noticed; std::logic_error when it was sent before.
