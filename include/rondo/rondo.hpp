@@ -21,6 +21,7 @@
 #include <rondo/core/error.hpp>
 #include <rondo/core/result.hpp>
 #include <rondo/core/task.hpp>
+#include <rondo/debug/format_tasks.hpp>
 #include <rondo/fs/copy_file.hpp>
 #include <rondo/fs/file.hpp>
 #include <rondo/fs/file_info.hpp>

@@ -40,7 +40,7 @@ class gate_description : public detail::only_in_rondo {
 class gate_state : detail::leaf, detail::ready_node {
  public:
   explicit gate_state(gate_description&& d) noexcept
-      : leaf{&gate_state::cancel_wait}, place_(*d.place), number_(d.number) {}
+      : leaf{&kind}, place_(*d.place), number_(d.number) {}
 
   bool start(detail::scope& line, detail::continuation told) noexcept {
     line_ = &line;
@@ -75,6 +75,8 @@ class gate_state : detail::leaf, detail::ready_node {
     s.line_->leave();
     s.line_->loop().push(s);
   }
+  static constexpr detail::leaf_kind kind{"gate", &cancel_wait};
+
   gate_place& place_;
   int number_;
   detail::scope* line_ = nullptr;

@@ -94,7 +94,7 @@ class gate {
  public:
   class state : detail::leaf, detail::ready_node {
    public:
-    explicit state(gate& g) noexcept : leaf{&state::cancel_wait}, gate_(g) {}
+    explicit state(gate& g) noexcept : leaf{&kind}, gate_(g) {}
     bool start(detail::scope& line, detail::continuation told) noexcept {
       line_ = &line;
       waiter = told;
@@ -124,6 +124,8 @@ class gate {
       s.line_->leave();
       s.line_->loop().push(s);
     }
+    static constexpr detail::leaf_kind kind{"gate", &cancel_wait};
+
     gate& gate_;
     detail::scope* line_ = nullptr;
     bool canceled_ = false;

@@ -128,7 +128,7 @@ class next_completed : leaf, ready_node, listener {
  public:
   explicit next_completed(
       typename completion_stream<R>::template step<next_completed<R>>&& s) noexcept
-      : leaf{&next_completed::cancel_it}, listener{&next_completed::something}, block_(*s.block_) {}
+      : leaf{&kind}, listener{&next_completed::something}, block_(*s.block_) {}
 
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
     line_ = &line;
@@ -165,6 +165,10 @@ class next_completed : leaf, ready_node, listener {
     n.line_->leave();
     n.line_->loop().push(n);
   }
+  static void show_children(leaf& self, observer& to) {
+    static_cast<next_completed&>(self).block_.show_children(to);
+  }
+  static constexpr leaf_kind kind{"as_completed", &cancel_it, &show_children};
 
   completion_block<R>& block_;
   scope* line_ = nullptr;
@@ -181,12 +185,17 @@ class close_completed : place_in_list {
 
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
     if (!block_.close()) return false;
-    return wait_in(block_.closing(), line, told, [](leaf&) noexcept {});
+    return wait_in(block_.closing(), line, told, kind);
   }
   [[nodiscard]] outcome how() const noexcept { return outcome::value; }
   void take() noexcept { block_.discard(); }
 
  private:
+  static void show_children(leaf& self, observer& to) {
+    static_cast<close_completed&>(self).block_.show_children(to);
+  }
+  static constexpr leaf_kind kind{"closing as_completed", [](leaf&) noexcept {}, &show_children};
+
   completion_block<R>& block_;
 };
 

@@ -19,6 +19,7 @@
 #include <variant>
 
 #include <rondo/core/awaitable.hpp>
+#include <rondo/core/observer.hpp>
 #include <rondo/core/scope.hpp>
 
 namespace rondo::detail {
@@ -46,6 +47,7 @@ class combinator;
 struct child_base : listener {
   explicit child_base(void (*ended)(listener&) noexcept) noexcept : listener{ended} {}
   [[nodiscard]] bool started() const noexcept { return owner != nullptr; }
+  [[nodiscard]] bool runs() const noexcept { return started() && !line.ended(); }
 
   combinator* owner = nullptr;
   scope line;
@@ -99,11 +101,10 @@ class combinator : public leaf, public ready_node, public listener {
   }
 
  protected:
-  /// cancel_children: asks every started child to end. start_later: called from the ready queue
+  /// kind: its cancel asks every started child to end. start_later: called from the ready queue
   /// when `begin` had put the start off.
-  combinator(void (*cancel_children)(leaf&) noexcept,
-             void (*start_later)(listener&) noexcept) noexcept
-      : leaf{cancel_children}, listener{start_later} {}
+  combinator(const leaf_kind& kind, void (*start_later)(listener&) noexcept) noexcept
+      : leaf{&kind}, listener{start_later} {}
   ~combinator() {
     RONDO_ASSERT(pending_ == 0, "a combinator was destroyed before its children ended");
   }

@@ -98,6 +98,11 @@ class completion_block : listener, ready_node, public orphan {
       if (l.state) l.line.cancel();
     }
   }
+  void show_children(observer& to) {
+    for (const lane& l : lanes_) {
+      if (l.state && !l.line.ended()) to.child(l.line);
+    }
+  }
   /// What nobody will take any more.
   void discard() noexcept {
     while (!ended_.empty()) {

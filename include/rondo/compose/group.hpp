@@ -4,6 +4,7 @@
 // Combinators whose children are known from the start: given as arguments, or as a range. The two
 // shapes are here, once; what a combinator makes of its children's ends is its *rule*:
 //
+//     static constexpr const char* name;    // what people call the combinator
 //     static void check_size(std::size_t);  // for a range: throws if it cannot work with so many
 //     bool decided() const;                 // no more children are started
 //     bool note(child_base&, outcome);      // a child has ended; true: cancel the others
@@ -63,13 +64,13 @@ class arguments_state : public combinator {
   auto take() { return rule_.take(children_, line()); }
 
   void child_ended(child_base& c, outcome how) noexcept {
-    if (rule_.note(c, how)) [[unlikely]] cancel(*this);
+    if (rule_.note(c, how)) [[unlikely]] leaf::cancel();
   }
 
  private:
   template <std::size_t... I>
   arguments_state(arguments_description<Rule, A...>&& description, std::index_sequence<I...>)
-      : combinator(&arguments_state::cancel_children, &arguments_state::start_later),
+      : combinator(kind, &arguments_state::start_later),
         children_(static_cast<A&&>(std::get<I>(description.awaitables_))...) {}
 
   void start_children() noexcept {
@@ -89,6 +90,12 @@ class arguments_state : public combinator {
     std::apply([](auto&... c) { ((c.started() ? c.line.cancel() : void()), ...); },
                state.children_);
   }
+  static void show_children(leaf& self, observer& to) {
+    auto& state = static_cast<arguments_state&>(self);
+    std::apply([&to](auto&... c) { ((c.runs() ? to.child(c.line) : void()), ...); },
+               state.children_);
+  }
+  static constexpr leaf_kind kind{Rule::name, &cancel_children, &show_children};
 
   std::tuple<branch<arguments_state, state_for<A>>...> children_;
   Rule rule_;
@@ -196,7 +203,7 @@ class range_state : public combinator {
 
  public:
   explicit range_state(range_description<Rule, R>&& description)
-      : combinator(&range_state::cancel_children, &range_state::start_later),
+      : combinator(kind, &range_state::start_later),
         children_(count(description.range_)),
         range_(description.range_) {
     Rule::check_size(children_.capacity());
@@ -218,7 +225,7 @@ class range_state : public combinator {
   auto take() { return rule_.take(children_, line()); }
 
   void child_ended(child_base& c, outcome how) noexcept {
-    if (rule_.note(c, how)) [[unlikely]] cancel(*this);
+    if (rule_.note(c, how)) [[unlikely]] leaf::cancel();
   }
 
  private:
@@ -278,6 +285,12 @@ class range_state : public combinator {
       if (c.started()) c.line.cancel();
     }
   }
+  static void show_children(leaf& self, observer& to) {
+    for (auto& c : static_cast<range_state&>(self).children_) {
+      if (c.runs()) to.child(c.line);
+    }
+  }
+  static constexpr leaf_kind kind{Rule::name, &cancel_children, &show_children};
 
   struct kept_range {
     explicit kept_range(std::remove_reference_t<R>& range) : all(std::forward<R>(range)) {}

@@ -75,6 +75,7 @@ class in_order {
 template <typename T>
 class keep_values : public in_order<slot<T>> {
  public:
+  static constexpr const char* name = "when_all";
   static constexpr bool errors_count = true;
   template <typename State>
   void set(std::size_t index, State& state) {
@@ -84,6 +85,7 @@ class keep_values : public in_order<slot<T>> {
 template <>
 class keep_values<void> {
  public:
+  static constexpr const char* name = "when_all";
   static constexpr bool errors_count = true;
   std::size_t add() noexcept { return 0; }
   template <typename State>
@@ -97,6 +99,7 @@ class keep_values<void> {
 template <typename T>
 class keep_results : public in_order<result<T>> {
  public:
+  static constexpr const char* name = "when_all_settled";
   static constexpr bool errors_count = false;
   template <typename State>
   void set(std::size_t index, State& state) {
@@ -139,7 +142,7 @@ class lanes_state : public combinator {
 
  public:
   explicit lanes_state(lanes_description<Keep, R>&& description)
-      : combinator(&lanes_state::cancel_children, &lanes_state::start_later),
+      : combinator(kind, &lanes_state::start_later),
         range_(std::forward<R>(description.range_)),
         next_(std::begin(range_)),
         lanes_(lanes_needed(range_, description.limit_)) {
@@ -183,6 +186,12 @@ class lanes_state : public combinator {
       if (l.state) l.line.cancel();
     }
   }
+  static void show_children(leaf& self, observer& to) {
+    for (auto& l : static_cast<lanes_state&>(self).lanes_) {
+      if (l.state && !l.line.ended()) to.child(l.line);
+    }
+  }
+  static constexpr leaf_kind kind{kept::name, &cancel_children, &show_children};
 
   /// Pulls and runs elements until one sleeps or nothing is left.
   void run(lane& l) noexcept {
@@ -248,7 +257,7 @@ class lanes_state : public combinator {
     stop();
   }
   void stop() noexcept {
-    if (!std::exchange(failing_, true)) cancel(*this);
+    if (!std::exchange(failing_, true)) leaf::cancel();
   }
 
   R range_;

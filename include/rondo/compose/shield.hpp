@@ -48,7 +48,7 @@ template <typename A>
 class shield_state : nested_line {
  public:
   explicit shield_state(shield_description<A>&& d)
-      : nested_line(&shield_state::ignore, &shield_state::just_end),
+      : nested_line(kind, &shield_state::just_end),
         state_(static_cast<A&&>(d.awaitable_)) {}
 
   [[nodiscard]] bool start(scope& outer, continuation told) noexcept {
@@ -59,6 +59,8 @@ class shield_state : nested_line {
   decltype(auto) take() { return state_.take(); }
 
  private:
+  static constexpr leaf_kind kind{"shield", [](leaf&) noexcept {}, &nested_line::show_inner};
+
   state_for<A> state_;
 };
 

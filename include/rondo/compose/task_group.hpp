@@ -138,8 +138,8 @@ class task_group : detail::combinator, detail::spawner, public detail::spawns<ta
   template <typename Group, typename State>
   friend struct detail::branch;
 
-  task_group(void (*cancel_all)(leaf&) noexcept, void (*start_later)(listener&) noexcept) noexcept
-      : combinator(cancel_all, start_later), spawner(hears::each_end) {}
+  task_group(const detail::leaf_kind& kind, void (*start_later)(listener&) noexcept) noexcept
+      : combinator(kind, start_later), spawner(hears::each_end) {}
 
   friend detail::spawns<task_group, child>;
   template <typename T>
@@ -159,7 +159,7 @@ class task_group : detail::combinator, detail::spawner, public detail::spawns<ta
   void fail() noexcept {
     if (std::exchange(failing_, true)) return;
     start_no_more();
-    leaf::cancel(*this);
+    leaf::cancel();
   }
 
   detail::spawner::tasks children_;
@@ -219,10 +219,12 @@ class group_join : public place_in_list {
 
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
     if (line.canceled()) [[unlikely]] return refuse(line, told);
-    return group_.size() == 0 ? pass(line, told) : wait_in(group_.joiners_, line, told);
+    return group_.size() == 0 ? pass(line, told) : wait_in(group_.joiners_, line, told, kind);
   }
 
  private:
+  static constexpr leaf_kind kind{"task_group::join", &end_canceled};
+
   task_group& group_;
 };
 
@@ -255,7 +257,7 @@ class group_state : task_group {
 
  public:
   explicit group_state(group_description<F, Args...>&& d)
-      : task_group(&group_state::cancel_all, &group_state::start_later),
+      : task_group(kind, &group_state::start_later),
         call_(std::move(d.call_)),
         body_(call_.call(static_cast<task_group&>(*this))) {}
 
@@ -308,6 +310,12 @@ class group_state : task_group {
     if (state.body_.started()) state.body_.line.cancel();
     state.children_.for_each([](spawned_base& each) { each.cancel(); });
   }
+  static void show_all(leaf& self, observer& to) {
+    auto& state = static_cast<group_state&>(self);
+    if (state.body_.runs()) to.child(state.body_.line, "the body");
+    state.children_.for_each([&to](spawned_base& each) { to.child(each.line, each.name()); });
+  }
+  static constexpr leaf_kind kind{"with_task_group", &cancel_all, &show_all};
 
   kept_call<F, Args...> call_;
   body_type body_;

@@ -83,6 +83,7 @@ namespace detail {
 /// came first.
 class all_values {
  public:
+  static constexpr const char* name = "when_all";
   static void check_size(std::size_t) noexcept {}
   [[nodiscard]] bool decided() const noexcept { return failed_ != nullptr; }
 

@@ -55,6 +55,7 @@ namespace detail {
 
 class all_results {
  public:
+  static constexpr const char* name = "when_all_settled";
   static void check_size(std::size_t) noexcept {}
   [[nodiscard]] bool decided() const noexcept { return false; }
   bool note(child_base&, outcome) noexcept { return false; }

@@ -137,6 +137,7 @@ class race {
 /// A value or an error wins. Cancellations count only when there is nothing else: somebody else's.
 class first_end : public race {
  public:
+  static constexpr const char* name = "when_any";
   bool note(child_base& c, outcome how) noexcept {
     if (won_) return false;
     won_ = how != outcome::canceled;
@@ -148,6 +149,7 @@ class first_end : public race {
 /// A value wins; without one, a cancellation counts (it was not theirs), and then the last error.
 class first_value : public race {
  public:
+  static constexpr const char* name = "first_success";
   bool note(child_base& c, outcome how) noexcept {
     if (won_) return false;
     won_ = how == outcome::value;

@@ -67,7 +67,7 @@ template <typename A>
 class with_context_state : nested_line {
  public:
   explicit with_context_state(with_context_description<A>&& d)
-      : nested_line(&with_context_state::pass_on, &with_context_state::just_end),
+      : nested_line(kind, &with_context_state::just_end),
         newest_(std::move(d.newest_)),
         oldest_(d.oldest_),
         state_(static_cast<A&&>(d.awaitable_)) {}
@@ -83,6 +83,8 @@ class with_context_state : nested_line {
   decltype(auto) take() { return state_.take(); }
 
  private:
+  static constexpr leaf_kind kind{"with_context", &nested_line::pass_on, &nested_line::show_inner};
+
   context_holder newest_;
   context_node* oldest_;
   state_for<A> state_;

@@ -100,8 +100,11 @@ class awaiter {
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
   [[nodiscard, gnu::always_inline]] bool await_suspend(
-      std::coroutine_handle<Promise> coroutine) noexcept {
-    return state_.start(coroutine.promise().line(), continuation(coroutine));
+      std::coroutine_handle<Promise> coroutine,
+      source_location place = source_location::current()) noexcept {
+    scope& line = coroutine.promise().line();
+    line.suspends_at(place);
+    return state_.start(line, continuation(coroutine));
   }
   decltype(auto) await_resume() { return state_.take(); }
 

@@ -46,10 +46,12 @@ class next_change : public place_in_list {
 
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
     if (line.canceled()) [[unlikely]] return refuse(line, told);
-    return wait_in(of_.waiting_, line, told);
+    return wait_in(of_.waiting_, line, told, kind);
   }
 
  private:
+  static constexpr leaf_kind kind{"a change", &end_canceled};
+
   changes& of_;
 };
 

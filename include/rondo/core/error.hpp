@@ -130,6 +130,13 @@ class RONDO_VISIBLE deadlock_error : public std::logic_error {
   using std::logic_error::logic_error;
 };
 
+/// Thrown by a loop with loop_options::drain_timeout: the root has ended, and what was left then
+/// has been canceled and has not ended in time.
+class RONDO_VISIBLE drain_error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 /// Something that went wrong with nobody there to catch it.
 struct unhandled_error {
   enum class kind {

@@ -9,6 +9,7 @@
 //     inner line:                                     the child ...
 
 #include <rondo/core/awaitable.hpp>
+#include <rondo/core/observer.hpp>
 #include <rondo/core/scope.hpp>
 
 namespace rondo::detail {
@@ -19,11 +20,10 @@ class nested_line : public leaf, public listener, public ready_node {
   nested_line& operator=(const nested_line&) = delete;
 
  protected:
-  using cancel_function = void (*)(leaf&) noexcept;
   using end_function = void (*)(listener&) noexcept;
 
-  nested_line(cancel_function on_cancel, end_function on_end) noexcept
-      : leaf{on_cancel}, listener{on_end} {}
+  nested_line(const leaf_kind& kind, end_function on_end) noexcept
+      : leaf{&kind}, listener{on_end} {}
   ~nested_line() = default;
 
   /// Starts the child in the inner line, which was opened before. False: it has ended already.
@@ -49,7 +49,9 @@ class nested_line : public leaf, public listener, public ready_node {
 
   /// What a cancellation of the outer line may do, and the child's end.
   static void pass_on(leaf& self) noexcept { static_cast<nested_line&>(self).inner_.cancel(); }
-  static void ignore(leaf&) noexcept {}
+  static void show_inner(leaf& self, observer& to) {
+    to.child(static_cast<nested_line&>(self).inner_);
+  }
   static void just_end(listener& self) noexcept { static_cast<nested_line&>(self).end(); }
 
   [[nodiscard]] scope& outer() const noexcept { return *outer_; }

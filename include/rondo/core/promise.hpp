@@ -116,9 +116,12 @@ class promise_base {
 /// Every coroutine that waits in the ready queue is rondo's, and its promise begins where
 /// promise_base does: behind the two words that each frame begins with, because none is aligned
 /// further than they are.
-inline void loop_base::resume(std::coroutine_handle<> coroutine) noexcept {
+inline scope& loop_base::line_of(std::coroutine_handle<> coroutine) noexcept {
   using handle = std::coroutine_handle<promise_base>;
-  running_ = &handle::from_address(coroutine.address()).promise().line();
+  return handle::from_address(coroutine.address()).promise().line();
+}
+inline void loop_base::resume(std::coroutine_handle<> coroutine) noexcept {
+  running_ = &line_of(coroutine);
   coroutine.resume();
 }
 

@@ -58,6 +58,7 @@ struct ready_node {
 class loop_base;
 class roll_call;  // core/roll_call.hpp
 class scope;
+class work_watch;  // loop/work_watch.hpp
 
 /// Something that has children and was dropped while they run; see compose/as_completed.hpp.
 struct orphan : list_hook {
@@ -167,8 +168,17 @@ class loop_base {
     }
   }
 
+  /// The first of them. False: it is the last of this turn.
+  [[nodiscard]] bool run_next() noexcept {
+    run_ready(1);
+    return !std::exchange(turn_ends_, false);
+  }
+
   /// From inside run_ready: the one who is told now is the last.
-  void end_turn() noexcept { share_ = 1; }
+  void end_turn() noexcept {
+    share_ = 1;
+    turn_ends_ = true;
+  }
 
   /// Leaves a coroutine for the nearest `run_ready` or `settle`; the caller returns to it at once.
   void bounce(std::coroutine_handle<> coroutine) noexcept {
@@ -199,6 +209,9 @@ class loop_base {
 
   /// The line whose code runs now; null: nobody's.
   [[nodiscard]] scope* running() const noexcept { return running_; }
+
+  /// By what is told to start a line that nobody awaits: its code runs now.
+  void starts(scope& line) noexcept { started_ = &line; }
 
   /// While this exists, what runs belongs to this line: for those who start something that the
   /// coroutine that runs does not await.
@@ -239,6 +252,12 @@ class loop_base {
   }
 
   [[nodiscard]] waits_outside& outside() noexcept { return outside_; }
+  /// In nanoseconds of the loop's clock, for those who want to know since when something has been
+  /// suspended; 0 if nobody keeps it.
+  [[nodiscard]] std::int64_t watched_time() const noexcept { return watched_time_; }
+  /// Whether to look for what is forgotten, and tell.
+  [[nodiscard]] bool debug() const noexcept { return debug_; }
+
   /// Null unless somebody asks.
   [[nodiscard]] roll_call* roll_call_held() const noexcept { return roll_call_; }
 
@@ -261,6 +280,9 @@ class loop_base {
   /// takes that back.
   void rouse_with(rouse_function f) noexcept { on_rouse_ = f; }
 
+  void set_debug(bool on) noexcept { debug_ = on; }
+  void keep_time(std::int64_t now) noexcept { watched_time_ = now; }
+
   /// Measures the stack from here: called by whoever is about to drive the loop.
   void measure_stack() noexcept {
     const std::uintptr_t here = stack_pointer();
@@ -271,8 +293,11 @@ class loop_base {
  private:
   friend scope;
   friend roll_call;
+  friend work_watch;
 
-  void resume(std::coroutine_handle<> coroutine) noexcept;  // core/promise.hpp
+  // In core/promise.hpp.
+  void resume(std::coroutine_handle<> coroutine) noexcept;
+  [[nodiscard]] static scope& line_of(std::coroutine_handle<> coroutine) noexcept;
   bool find_orphan(scope& line, listener& told) noexcept;
 
   // Bytes. Processors of today predict about the last 30 to 50 returns; a call takes 48 bytes or
@@ -285,6 +310,7 @@ class loop_base {
   rouse_function on_rouse_ = nullptr;
   std::coroutine_handle<> bounced_;
   scope* running_ = nullptr;
+  std::int64_t watched_time_ = 0;
   intrusive_list<orphan> orphans_;
   std::size_t orphans_left_ = 0;
   scope** canceling_ = nullptr;  // where the list of scope::cancel ends, while one is at work
@@ -292,6 +318,9 @@ class loop_base {
   std::uintptr_t deepest_ = 0;
   unsigned share_ = 0;  // how many run_ready may still tell
   unsigned ready_at_once_ = 0;
+  bool turn_ends_ = false;  // for run_next
+  bool debug_ = false;
+  scope* started_ = nullptr;  // last; for those who watch
   waits_outside outside_;
   roll_call* roll_call_ = nullptr;
   report_function report_;    // null: errors that nobody awaits are forgotten

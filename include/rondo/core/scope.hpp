@@ -23,17 +23,30 @@
 // alone.
 
 #include <cstdint>
+#include <string_view>
 #include <utility>
 
 #include <rondo/core/error.hpp>
 #include <rondo/core/ready_queue.hpp>
+#include <rondo/core/source_location.hpp>
 
 namespace rondo::detail {
 
 struct context_node;  // core/context.hpp
+struct leaf;
+
+class observer;  // core/observer.hpp
+
+/// What kind of thing a line can be suspended on, once for each class of leaves.
+struct leaf_kind {
+  const char* name;                           // what people call it: "recv", "sleep", "when_all"
+  void (*cancel)(leaf&) noexcept;
+  void (*show)(leaf&, observer&) = nullptr;  // its children and particulars, to whoever looks
+};
 
 struct leaf {
-  void (*cancel)(leaf&) noexcept;
+  const leaf_kind* what;
+  void cancel() noexcept { what->cancel(*this); }
 };
 
 class scope {
@@ -64,6 +77,7 @@ class scope {
 
   /// The line has ended: cancellations come too late from here on, so how it ended stays as it is.
   void end() noexcept { ended_ = true; }
+  [[nodiscard]] bool ended() const noexcept { return ended_; }
   /// Goes on after its end, with something else.
   void reopen() noexcept { ended_ = false; }
 
@@ -81,7 +95,7 @@ class scope {
     }
     loop_->canceling_ = &next_;
     for (scope* s = this; s != nullptr; s = std::exchange(s->next_, nullptr)) {
-      if (s->leaf_ != nullptr) s->leaf_->cancel(*s->leaf_);
+      if (s->leaf_ != nullptr) s->leaf_->cancel();
     }
     loop_->canceling_ = nullptr;
     loop_->rouse();
@@ -90,8 +104,24 @@ class scope {
   void enter(leaf& l) noexcept {
     RONDO_ASSERT(leaf_ == nullptr, "two operations at once in one line of work");
     leaf_ = &l;
+    since_ = loop_->watched_time_;
   }
   void leave() noexcept { leaf_ = nullptr; }
+
+  /// Null if it has none. Somebody else keeps it.
+  void set_name(const char* name) noexcept { name_ = name; }
+  [[nodiscard]] std::string_view name() const noexcept {
+    return name_ != nullptr ? std::string_view(name_) : std::string_view();
+  }
+
+  /// What it is suspended on; null while it runs, or is about to.
+  [[nodiscard]] leaf* suspended_on() const noexcept { return leaf_; }
+  /// The co_await at which one of its coroutines was last suspended.
+  void suspends_at(source_location place) noexcept { place_ = place; }
+  [[nodiscard]] source_location place() const noexcept { return place_; }
+  /// Since when; see loop_base::watched_time.
+  [[nodiscard]] std::int64_t suspended_since() const noexcept { return since_; }
+  void forget_since() noexcept { since_ = 0; }
 
   /// Ends an operation that was started in a canceled scope: as canceled, one turn later.
   [[gnu::cold, gnu::noinline]] void refuse(ready_node& node) noexcept {
@@ -105,13 +135,16 @@ class scope {
     context_ = context;
     leaf_ = nullptr;
     next_ = nullptr;
+    name_ = nullptr;
+    place_ = {};
+    since_ = 0;
     refused_ = 0;
     canceled_ = canceled;
     ended_ = false;
   }
 
   void report_swallowing() noexcept {
-    loop_->report({unhandled_error::kind::ignores_cancellation, {}, nullptr,
+    loop_->report({unhandled_error::kind::ignores_cancellation, name(), nullptr,
                    "a canceled task has swallowed a thousand cancellations and goes on; "
                    "let operation_canceled pass"});
   }
@@ -120,6 +153,9 @@ class scope {
   context_node* context_;
   leaf* leaf_;
   scope* next_;  // to be canceled
+  const char* name_;
+  source_location place_;
+  std::int64_t since_;
   std::uint32_t refused_;
   bool canceled_;
   bool ended_;

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include <rondo/core/context.hpp>
+#include <rondo/core/observer.hpp>
 #include <rondo/core/roll_call.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/core/wait_list.hpp>
@@ -79,6 +80,7 @@ class spawned_base : public list_hook, public listener, public ready_node {
   void launch(spawner& owner, spawner::tasks& list) noexcept {
     owner_ = &owner;
     list.push_back(*this);
+    line.set_name(name_);
     line.loop().push(*this);
     line.loop().rouse();
   }
@@ -205,6 +207,7 @@ class spawned : public spawned_base {
     if (s.done()) return s.release();
     if (!s.running()) {
       if (!s.begin()) return s.end(outcome::canceled);
+      s.line.loop().starts(s.line);
       const loop_base::running_in now(s.line.loop(), s.line);
       if (s.state_.start(s.line, static_cast<listener&>(s))) return;
     }
@@ -255,10 +258,15 @@ class spawned_wait : public place_in_list {
 
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
     if (line.canceled()) [[unlikely]] return refuse(line, told);
-    return spawned_.done() ? pass(line, told) : wait_in(spawned_.waiting(), line, told);
+    return spawned_.done() ? pass(line, told) : wait_in(spawned_.waiting(), line, told, kind);
   }
 
  private:
+  static void show_name(leaf& self, observer& to) {
+    to.particular(static_cast<spawned_wait&>(self).spawned_.name());
+  }
+  static constexpr leaf_kind kind{"the end of a task", &end_canceled, &show_name};
+
   spawned_base& spawned_;
 };
 

@@ -29,6 +29,16 @@ template <typename T>
 class task_promise;
 template <typename T>
 class task_state;
+
+/// Destroys a coroutine that was never started, which a loop in debug mode mentions.
+[[gnu::cold, gnu::noinline]] inline void drop_unawaited(std::coroutine_handle<> made) noexcept {
+  if (running_loop != nullptr && running_loop->debug()) {
+    running_loop->report({unhandled_error::kind::never_awaited, {}, nullptr,
+                          "a task was made and destroyed without having been awaited; co_await it, "
+                          "or give it to a combinator or to spawn"});
+  }
+  made.destroy();
+}
 }  // namespace detail
 
 template <typename T = void>
@@ -46,7 +56,7 @@ class [[nodiscard("a task does nothing until it is awaited")]] task : public det
     return *this;
   }
   ~task() {
-    if (coroutine_) coroutine_.destroy();
+    if (coroutine_) [[unlikely]] detail::drop_unawaited(coroutine_);
   }
 
   void swap(task& other) noexcept { std::swap(coroutine_, other.coroutine_); }

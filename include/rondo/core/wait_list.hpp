@@ -30,7 +30,7 @@ class wait_list;
 ///
 ///     if (line.canceled()) return refuse(line, told);
 ///     if (nobody has to wait) return pass(line, told);
-///     return wait_in(list, line, told);
+///     return wait_in(list, line, told, kind);
 ///
 /// What is needed to wait is written only by those who do: passing is the common case.
 class place_in_list : protected leaf, protected list_hook, protected ready_node {
@@ -46,8 +46,6 @@ class place_in_list : protected leaf, protected list_hook, protected ready_node 
   }
 
  protected:
-  using cancel_function = void (*)(leaf&) noexcept;
-
   place_in_list() noexcept : ready_node(continuation::later()) {}
   ~place_in_list() = default;
 
@@ -63,11 +61,12 @@ class place_in_list : protected leaf, protected list_hook, protected ready_node 
     line.loop().push(*this);
     return true;
   }
-  /// on_cancel: for those on whose place in the list something else depends.
+  /// kind: with end_canceled, or with a function of its own, for those on whose place in the list
+  /// something else depends.
   [[nodiscard]] bool wait_in(wait_list& list, scope& line, continuation told,
-                             cancel_function on_cancel = &place_in_list::end_canceled) noexcept;
+                             const leaf_kind& kind) noexcept;
 
-  /// What an on_cancel does first: nothing can be granted to the place any more.
+  /// What such a function does first: nothing can be granted to the place any more.
   void drop_out() noexcept {
     unlink();
     canceled_ = true;
@@ -130,10 +129,10 @@ class wait_list {
 
 [[gnu::noinline]] inline bool place_in_list::wait_in(wait_list& list, scope& line,
                                                      continuation told,
-                                                     cancel_function on_cancel) noexcept {
+                                                     const leaf_kind& kind) noexcept {
   line_ = &line;
   waiter = told;
-  leaf::cancel = on_cancel;
+  what = &kind;
   line.enter(*this);
   list.append(*this);
   return true;

@@ -36,7 +36,7 @@ class [[nodiscard("a request is not sent until it is awaited")]] transfer_descri
 class plain_transfer final : exchange, rondo::detail::leaf, rondo::detail::ready_node {
  public:
   plain_transfer(driver& d, request&& r)
-      : exchange(d, std::move(r)), leaf{&plain_transfer::cancel_it} {}
+      : exchange(d, std::move(r)), leaf{&kind} {}
 
   [[nodiscard]] bool start(rondo::detail::scope& line, rondo::detail::continuation told) noexcept {
     line_ = &line;
@@ -59,6 +59,7 @@ class plain_transfer final : exchange, rondo::detail::leaf, rondo::detail::ready
 
  private:
   static void cancel_it(leaf& self) noexcept { static_cast<plain_transfer&>(self).give_up(); }
+  static constexpr rondo::detail::leaf_kind kind{"an HTTP request", &cancel_it};
   [[nodiscard]] bool take_body(std::string_view bytes) override {
     body_.append(bytes);
     return true;

@@ -73,7 +73,7 @@ template <typename Source>
 class multishot<Source>::next_state : detail::leaf, detail::ready_node, detail::listener {
  public:
   explicit next_state(step<next_state>&& s) noexcept
-      : leaf{&next_state::cancel_it}, listener{&next_state::arrived}, block_(*s.block_) {}
+      : leaf{&kind}, listener{&next_state::arrived}, block_(*s.block_) {}
 
   [[nodiscard]] bool start(detail::scope& line, detail::continuation told) noexcept {
     line_ = &line;
@@ -120,6 +120,7 @@ class multishot<Source>::next_state : detail::leaf, detail::ready_node, detail::
     n.line_->leave();
     n.line_->loop().push(n);
   }
+  static constexpr detail::leaf_kind kind{Source::name, &cancel_it};
 
   detail::multishot_block<Source>& block_;
   detail::scope* line_ = nullptr;
@@ -135,12 +136,14 @@ class multishot<Source>::close_state : detail::place_in_list {
 
   [[nodiscard]] bool start(detail::scope& line, detail::continuation told) noexcept {
     if (!block_.close()) return false;
-    return wait_in(block_.closing(), line, told, [](leaf&) noexcept {});
+    return wait_in(block_.closing(), line, told, kind);
   }
   [[nodiscard]] detail::outcome how() const noexcept { return detail::outcome::value; }
   void take() const noexcept {}
 
  private:
+  static constexpr detail::leaf_kind kind{"closing a stream", [](leaf&) noexcept {}};
+
   detail::multishot_block<Source>& block_;
 };
 

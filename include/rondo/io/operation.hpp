@@ -115,7 +115,7 @@ class operation_state : in_flight, leaf, ready_node {
 
   explicit operation_state(io::operation<Op>&& description)
       : in_flight(&operation_state::completed),
-        leaf{&operation_state::cancel_it},
+        leaf{&kind},
         op_(std::move(description.op_)) {}
   operation_state(const operation_state&) = delete;
   operation_state& operator=(const operation_state&) = delete;
@@ -245,6 +245,10 @@ class operation_state : in_flight, leaf, ready_node {
     auto& op = static_cast<operation_state&>(self);
     if (!gives_back<Op>) op.loop().cancel(op);
   }
+  static void show_descriptor(leaf& self, observer& to) {
+    if (const int its = static_cast<operation_state&>(self).fd; its >= 0) to.on_descriptor(its);
+  }
+  static constexpr leaf_kind kind{Op::name, &cancel_it, &show_descriptor};
 
   [[nodiscard]] bool was_canceled() const noexcept {
     return (result_ == -ECANCELED || result_ == -EINTR) && line_->canceled();

@@ -37,6 +37,14 @@ inline backend_wish wished_backend(backend option) {
                               ": it can be automatic, io_uring or epoll");
 }
 
+/// RONDO_DEBUG=1 is as good as loop_options::debug.
+inline const loop_options& add_environment(loop_options& options) {
+  const char* const text = std::getenv("RONDO_DEBUG");
+  const std::string_view value = text != nullptr ? text : "";
+  if (!value.empty() && value != "0") options.debug = true;
+  return options;
+}
+
 /// Why the kernel's ring cannot be used: a system call and its errno.
 struct ring_failure {
   int error = 0;  // 0: it can

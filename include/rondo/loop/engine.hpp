@@ -21,6 +21,7 @@
 #include <optional>
 #include <poll.h>
 
+#include <rondo/core/observer.hpp>
 #include <rondo/core/ready_queue.hpp>
 #include <rondo/core/scope.hpp>
 #include <rondo/core/spawned.hpp>
@@ -34,6 +35,7 @@
 #include <rondo/loop/soft_work.hpp>
 #include <rondo/loop/thread_pool.hpp>
 #include <rondo/loop/timers.hpp>
+#include <rondo/loop/work_watch.hpp>
 
 namespace rondo::detail {
 
@@ -111,6 +113,14 @@ class engine : public loop_base, spawner {
   /// For calls that block.
   [[nodiscard]] loop_threads& threads() noexcept { return threads_; }
 
+  /// The lines that nobody but the loop awaits: the root, and what it owns.
+  void show_lines(observer& to) {
+    if (root_ != nullptr) to.child(*root_, "root");
+    owned_.for_each([&to](spawned_base& task) {
+      to.child(task.line, task.name().empty() ? "spawned" : task.name());
+    });
+  }
+
   /// Owns a task from now on: it is canceled and awaited before the loop ends.
   void own(spawned_base& task) noexcept { task.launch(*this, owned_); }
 
@@ -126,7 +136,10 @@ class engine : public loop_base, spawner {
         interference_(options.interference),
         ring_(options.entries, options.backend, threads_, interference_.get()),
         clock_(options.clock, options.virtual_grace),
-        slack_(options.timer_slack) {}
+        watch_(work_watch::if_wanted(options)),
+        slack_(options.timer_slack) {
+    set_debug(options.debug);
+  }
   ~engine() = default;
 
   void bind() {
@@ -140,9 +153,15 @@ class engine : public loop_base, spawner {
     look_outside(limit);
     if (interference_ != nullptr) [[unlikely]] {
       shuffle_ready([this] { return interference_->heads(); });
-      return run_ready(interference_->share());
+      return run_some(interference_->share());
     }
-    run_ready(resumptions_a_turn);
+    run_some(resumptions_a_turn);
+  }
+  /// Starts the root, for one.
+  template <typename F>
+  void watched(F start) noexcept {
+    if (watch_) [[unlikely]] return watch_->measure(*this, root_, start);
+    start();
   }
 
   [[nodiscard]] bool has_work() const noexcept {
@@ -163,6 +182,12 @@ class engine : public loop_base, spawner {
   void cancel_owned() noexcept {
     owned_.for_each([](spawned_base& task) { task.cancel(); });
   }
+  template <typename F>
+  void for_each_owned(F f) {
+    owned_.for_each(f);
+  }
+  /// The line that `run` waits for; null if there is none.
+  void root_is(scope* line) noexcept { root_ = line; }
   void cancel_everything_in_flight() noexcept {
     winds_up_ = true;
     in_flight_.for_each([this](in_flight& op) { cancel(op); });
@@ -220,6 +245,11 @@ class engine : public loop_base, spawner {
   static constexpr unsigned resumptions_a_turn = 64;
   static constexpr time_point unknown = time_point::min();
   static constexpr time_point at_once = embedding::at_once;
+
+  void run_some(unsigned limit) noexcept {
+    if (watch_) [[unlikely]] return watch_->run_ready(*this, limit);
+    run_ready(limit);
+  }
 
   void look_outside(time_point limit) noexcept {
     send_cancels();
@@ -361,11 +391,13 @@ class engine : public loop_base, spawner {
                             // when time is virtual
   intrusive_list<in_flight> to_cancel_;
   closings closings_;
+  scope* root_ = nullptr;
   spawner::tasks owned_;
   spawner::tasks unclaimed_;  // they have failed, and nobody has asked yet
   wake_poll wake_poll_;
   std::optional<embedding> embedding_;
   loop_clock clock_;
+  std::optional<work_watch> watch_;
   mutable time_point turn_time_ = unknown;
   std::chrono::nanoseconds slack_;
   bool winds_up_ = false;

@@ -27,20 +27,22 @@
 #include <rondo/core/task.hpp>
 #include <rondo/loop/answer.hpp>
 #include <rondo/loop/deadlock.hpp>
-#include <rondo/loop/engine.hpp>
+#include <rondo/loop/ending.hpp>
 #include <rondo/loop/options.hpp>
 #include <rondo/loop/sigpipe_guard.hpp>
 #include <rondo/loop/spawn.hpp>
 
 namespace rondo {
 
-class event_loop final : public detail::engine, public detail::spawns<event_loop, join_handle> {
+class event_loop final : public detail::ending, public detail::spawns<event_loop, join_handle> {
  public:
   /// Throws: std::system_error that says what to do, when there is no free descriptor, or io_uring
-  /// was asked for and is refused; std::invalid_argument when RONDO_BACKEND names no backend.
+  /// was asked for and is refused, or RONDO_TRACE cannot be written; std::invalid_argument when
+  /// RONDO_BACKEND names no backend.
   explicit event_loop(loop_options options = {});
 
-  /// Cancels and awaits what the loop still owns. On the thread that ran the loop.
+  /// Cancels and awaits what the loop still owns, however long that takes. On the thread that ran
+  /// the loop.
   ~event_loop();
 
   /// Runs until `root` has ended; gives its value or rethrows its error. What was spawned and has
@@ -48,7 +50,8 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   /// Throws: operation_canceled if `root` ended canceled; std::logic_error when this thread runs a
   /// loop already, or when the loop belongs to another thread. With virtual time: deadlock_error
   /// when nothing can happen any more; `root` and what was spawned have been canceled and have
-  /// ended then, and whatever `root` gave or threw is dropped.
+  /// ended then, and whatever `root` gave or threw is dropped. With loop_options::drain_timeout:
+  /// drain_error when what was left then has not ended in time.
   template <awaitable A>
   auto run(A&& root) -> await_result_t<A>;
 
@@ -130,7 +133,7 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
   template <typename T>
   join_handle<T> adopt(detail::spawned<T>& s) {
     s.line.open(*this);
-    if (finishing_) s.line.cancel();
+    if (finishing()) s.line.cancel();
     if (detail::running_loop == this) s.take_context(detail::current_context());
     own(s);
     return join_handle<T>(s);
@@ -140,17 +143,12 @@ class event_loop final : public detail::engine, public detail::spawns<event_loop
                  std::shared_ptr<join_handle<>> self);
 
   void bind_here();
-  void end_deadlock(detail::scope& root, detail::deadlock& it) noexcept;
-  void report_stuck(std::string_view also) noexcept;
-  void finish() noexcept;
   static void report_unhandled(loop_base& self, unhandled_error&& error) noexcept;
 
   loop_options options_;
   std::atomic<bool> stop_requested_{false};
   std::thread::id thread_{};  // that the loop is bound to
-  bool finishing_ = false;    // what is spawned now starts canceled
   bool dropping_ = false;     // what was posted is no longer run
-  bool stuck_ = false;        // what was canceled does not end, and that was reported
 };
 
 /// Starts a task on the running loop, on the next turn.
@@ -210,7 +208,12 @@ template <typename A>
 class event_loop::root_line : detail::listener {
  public:
   root_line(event_loop& loop, A&& root)
-      : listener{&root_line::ended}, line(loop), state_(std::forward<A>(root)) {}
+      : listener{&root_line::ended}, line(loop), state_(std::forward<A>(root)) {
+    loop.root_is(&line);
+  }
+  root_line(const root_line&) = delete;
+  root_line& operator=(const root_line&) = delete;
+  ~root_line() { static_cast<event_loop&>(line.loop()).root_is(nullptr); }
 
   void start() noexcept {
     const detail::loop_base::running_in now(line.loop(), line);
@@ -220,6 +223,15 @@ class event_loop::root_line : detail::listener {
   }
   [[nodiscard]] bool done() const noexcept { return done_; }
   decltype(auto) take() { return state_.take(); }
+  /// Others have not ended in time: that is thrown instead of the root's error.
+  [[noreturn]] void give_up() {
+    try {
+      static_cast<void>(state_.take());
+    } catch (...) {
+      line.loop().report({unhandled_error::kind::suppressed, {}, std::current_exception(), {}});
+    }
+    throw drain_error("rondo: what was left when the root had ended has not ended in time");
+  }
 
  private:
   static void ended(listener& self) noexcept {
@@ -260,7 +272,7 @@ class event_loop::posted final : public detail::ready_node, detail::listener {
 };
 
 inline event_loop::event_loop(loop_options options)
-    : engine(&event_loop::report_unhandled, options),
+    : ending(&event_loop::report_unhandled, detail::add_environment(options)),
       options_(std::move(options)) {}
 
 inline event_loop::~event_loop() {
@@ -273,7 +285,7 @@ inline event_loop::~event_loop() {
     auto* const outer = std::exchange(detail::running_loop, nullptr);
     {
       const running_here now(*this);
-      finish();
+      finish_at_last();
     }
     detail::running_loop = outer;
   }
@@ -289,17 +301,17 @@ auto event_loop::run(A&& root) -> await_result_t<A> {
   const running_here now(*this);
   root_line<A> line(*this, std::forward<A>(root));
   if (stop_requested_.exchange(false)) line.line.cancel();
-  line.start();
+  watched([&line] { line.start(); });
   detail::deadlock deadlock;
   while (!line.done()) {
-    if (is_stuck()) [[unlikely]] end_deadlock(line.line, deadlock);
+    if (is_stuck() && !stop_requested_.load()) [[unlikely]] end_deadlock(line.line, deadlock);
     turn(never);
     if (stop_requested_.load(std::memory_order_relaxed)) [[unlikely]] {
       stop_requested_.store(false);
       line.line.cancel();
     }
   }
-  finish();
+  if (!finish()) [[unlikely]] line.give_up();
   if (deadlock.found) [[unlikely]] deadlock.raise();
   return line.take();
 }
@@ -309,44 +321,6 @@ inline bool event_loop::run_once(std::chrono::nanoseconds timeout) {
   const time_point start = detail::loop_clock::real_now();
   turn(timeout < never - start ? start + std::max(timeout, timeout.zero()) : never);
   return has_work();
-}
-
-inline void event_loop::finish() noexcept {
-  finishing_ = true;
-  cancel_owned();
-  while (owns_tasks() || any_orphans()) {
-    if (is_stuck()) [[unlikely]] report_stuck({});
-    turn(never);
-  }
-  cancel_everything_in_flight();
-  while (kernel_holds_something() || has_ready()) turn(never);
-  wound_up();
-  finishing_ = false;
-  stuck_ = false;
-}
-
-inline void event_loop::end_deadlock(detail::scope& root, detail::deadlock& it) noexcept {
-  if (stop_requested_.load()) return;  // that is still to come
-  if (!std::exchange(it.found, true)) {
-    it.waiting.here("the root");
-    const detail::roll_call::held now(*this, it.waiting);
-    root.cancel();
-    cancel_owned();
-  }
-  if (is_stuck()) report_stuck("the root");
-}
-
-/// What was canceled has not ended, and nothing can happen any more.
-inline void event_loop::report_stuck(std::string_view also) noexcept {
-  if (std::exchange(stuck_, true)) return;
-  detail::roll_call left;
-  if (!also.empty()) left.here(also);
-  {
-    const detail::roll_call::held now(*this, left);
-    cancel_owned();
-  }
-  if (left.empty()) left.here({});  // children of something that was dropped
-  report(detail::left_in_deadlock(left));
 }
 
 template <std::invocable F>
@@ -387,11 +361,15 @@ task<> event_loop::fulfill(detail::answer<T> promised, task<T> t, std::stop_toke
 
 inline void event_loop::report_unhandled(loop_base& self, unhandled_error&& error) noexcept {
   auto& loop = static_cast<event_loop&>(self);
-  const bool quiet = !loop.options_.on_unhandled && error.what == unhandled_error::kind::suppressed;
-  if (quiet) return;
+  const bool quiet = error.what == unhandled_error::kind::suppressed && !loop.debug();
+  if (quiet && !loop.options_.on_unhandled) return;
   if (error.message.empty() && error.error) error.message = detail::describe(error.error);
   if (loop.options_.on_unhandled) {
     loop.options_.on_unhandled(error);
+    return;
+  }
+  if (error.error == nullptr) {
+    std::fprintf(stderr, "rondo: %s\n", error.message.c_str());
     return;
   }
   const int length = static_cast<int>(error.name.size());

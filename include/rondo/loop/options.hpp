@@ -42,8 +42,23 @@ struct loop_options {
   /// Virtual time passes over what may wait for ever (a socket, a pipe, a oneshot) when nothing has
   /// arrived for this long, in real time.
   std::chrono::nanoseconds virtual_grace = std::chrono::milliseconds(5);
+  /// Looks for what is slow or forgotten, and tells on_unhandled: slow_resume, never_awaited,
+  /// left_over; the default one then prints suppressed errors, too. Tells format_tasks since when
+  /// a task has been suspended. Costs two looks at the clock for each resumption.
+  /// The environment may set it: RONDO_DEBUG=1.
+  bool debug = false;
+  /// With `debug`: a task that keeps the loop for longer than this, in real time, is reported.
+  std::chrono::nanoseconds slow_resume_threshold = std::chrono::milliseconds(100);
   /// Timers that are due this close together wake the loop once. Virtual time has no need of it.
   std::chrono::nanoseconds timer_slack = std::chrono::microseconds(50);
+  /// How long `run` waits, in real time, for what is left when the root has ended and was canceled
+  /// then; after that it tells on_unhandled what that is (left_over, with the tree of tasks), and
+  /// throws drain_error. Zero: as long as it takes.
+  ///
+  /// What is left may still be written to by the kernel, or by a thread, so it is not freed: it
+  /// stays the loop's, whose next run and whose destructor go on waiting. `rondo::run`, whose loop
+  /// nobody else has, abandons it: it runs no more, and its memory and descriptors stay.
+  std::chrono::nanoseconds drain_timeout{0};
   /// Threads for calls that block (name look-up, to_thread); 0: as many as there are processors,
   /// and at least 4.
   std::size_t max_threads = 0;

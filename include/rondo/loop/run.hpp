@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
@@ -76,23 +77,44 @@ class interrupt_guard {
   bool active_ = false;
 };
 
+/// The loop of one `run`. One that does not end in time is kept for ever, since the kernel or a
+/// thread may still write to what it holds.
+struct loop_of_run {
+  explicit loop_of_run(loop_options options) : loop(std::move(options)) {}
+
+  static void abandon(std::unique_ptr<loop_of_run> own) noexcept {
+    own->next = abandoned.load();
+    while (!abandoned.compare_exchange_weak(own->next, own.get())) {
+    }
+    static_cast<void>(own.release());
+  }
+
+  event_loop loop;
+  loop_of_run* next = nullptr;
+  static inline std::atomic<loop_of_run*> abandoned{nullptr};
+};
+
 }  // namespace detail
 
 /// Runs a task, or anything awaitable, on a fresh loop; gives its value or rethrows its error.
 ///
 /// Throws: interrupted when Ctrl-C canceled it; operation_canceled when something else did;
-/// std::logic_error inside a running loop; std::system_error when there can be no loop.
+/// std::logic_error inside a running loop; std::system_error when there can be no loop; drain_error,
+/// see loop_options::drain_timeout.
 template <awaitable A>
 auto run(A&& root, loop_options options = {}) -> await_result_t<A> {
   if (detail::running_loop != nullptr) {
     throw std::logic_error("rondo: run inside a running loop; use co_await, or spawn");
   }
-  event_loop loop(std::move(options));
-  const detail::interrupt_guard guard(loop);
+  auto own = std::make_unique<detail::loop_of_run>(std::move(options));
+  const detail::interrupt_guard guard(own->loop);
   try {
-    return loop.run(std::forward<A>(root));
+    return own->loop.run(std::forward<A>(root));
   } catch (const operation_canceled&) {
     if (guard.hit()) throw interrupted();
+    throw;
+  } catch (const drain_error&) {
+    detail::loop_of_run::abandon(std::move(own));
     throw;
   }
 }

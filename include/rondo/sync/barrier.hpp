@@ -70,7 +70,7 @@ class barrier_wait : public place_in_list {
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
     if (line.canceled()) [[unlikely]] return refuse(line, told);
     if (++barrier_.arrived_ != barrier_.size_) {
-      return wait_in(barrier_.waiting_, line, told, &barrier_wait::cancel_it);
+      return wait_in(barrier_.waiting_, line, told, kind);
     }
     place_ = barrier_.size_ - 1;
     through_ = true;
@@ -97,6 +97,7 @@ class barrier_wait : public place_in_list {
     --wait.barrier_.arrived_;
     end_canceled(self);
   }
+  static constexpr leaf_kind kind{"barrier", &cancel_it};
 
   barrier& barrier_;
   std::size_t place_ = 0;

@@ -182,7 +182,7 @@ class send_state : public place_in_list {
     if (line.canceled()) [[unlikely]] return refuse(line, told);
     closed_ = channel_.closed();
     if (closed_ || channel_.accept(value_)) return pass(line, told);
-    return wait_in(channel_.senders_, line, told);
+    return wait_in(channel_.senders_, line, told, kind);
   }
   [[nodiscard]] outcome how() const noexcept {
     return closed_ ? outcome::error : place_in_list::how();
@@ -194,6 +194,8 @@ class send_state : public place_in_list {
 
  private:
   friend Channel;
+  static constexpr leaf_kind kind{"channel::send", &place_in_list::end_canceled};
+
   Channel& channel_;
   typename Channel::value_type value_;
   bool closed_ = false;
@@ -213,7 +215,7 @@ class receive_state : public place_in_list {
   [[nodiscard, gnu::always_inline]] bool start(scope& line, continuation told) noexcept {
     if (line.canceled()) [[unlikely]] return refuse(line, told);
     if (channel_.fetch(value_) || channel_.closed()) return pass(line, told);
-    return wait_in(channel_.receivers_, line, told);
+    return wait_in(channel_.receivers_, line, told, kind);
   }
   std::optional<value_type> take() {
     place_in_list::take();
@@ -224,6 +226,8 @@ class receive_state : public place_in_list {
 
  private:
   friend Channel;
+  static constexpr leaf_kind kind{"channel::receive", &place_in_list::end_canceled};
+
   Channel& channel_;
   std::optional<value_type> value_;
 };

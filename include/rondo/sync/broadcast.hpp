@@ -157,7 +157,7 @@ class broadcast_next : public place_in_list {
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
     if (line.canceled()) [[unlikely]] return refuse(line, told);
     if (subscription_.has_something()) return pass(line, told);
-    return wait_in(subscription_.to_->waiting_, line, told);
+    return wait_in(subscription_.to_->waiting_, line, told, kind);
   }
   [[nodiscard]] outcome how() const noexcept {
     const outcome waited = place_in_list::how();
@@ -169,6 +169,8 @@ class broadcast_next : public place_in_list {
   }
 
  private:
+  static constexpr leaf_kind kind{"broadcast", &place_in_list::end_canceled};
+
   subscription& subscription_;
 };
 

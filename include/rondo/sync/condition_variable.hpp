@@ -81,7 +81,7 @@ class condition_wait : public permits::request {
 
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
     if (line.canceled()) [[unlikely]] return refuse(line, told);
-    static_cast<void>(wait_in(condition_.waiting_, line, told, &condition_wait::cancel_it));
+    static_cast<void>(wait_in(condition_.waiting_, line, told, kind));
     lock_.give(1);
     return true;
   }
@@ -96,6 +96,7 @@ class condition_wait : public permits::request {
     wait.drop_out();
     if (wait.take_or_queue(1, wait.lock_)) wait.tell_later();
   }
+  static constexpr leaf_kind kind{"condition_variable", &cancel_it};
 
   condition_variable& condition_;
   permits& lock_;

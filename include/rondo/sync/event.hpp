@@ -65,10 +65,12 @@ class event_wait : public place_in_list {
 
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
     if (line.canceled()) [[unlikely]] return refuse(line, told);
-    return event_.is_set() ? pass(line, told) : wait_in(event_.waiting_, line, told);
+    return event_.is_set() ? pass(line, told) : wait_in(event_.waiting_, line, told, kind);
   }
 
  private:
+  static constexpr leaf_kind kind{"event", &end_canceled};
+
   event& event_;
 };
 

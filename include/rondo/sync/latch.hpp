@@ -81,7 +81,7 @@ class latch_wait : public place_in_list {
       if (!one_too_many_) latch_.arrive(1);
     }
     if (latch_.is_open()) return pass(line, told);
-    return wait_in(latch_.waiting_, line, told, &latch_wait::cancel_it);
+    return wait_in(latch_.waiting_, line, told, kind);
   }
   [[nodiscard]] outcome how() const noexcept {
     return one_too_many_ ? outcome::error : place_in_list::how();
@@ -98,6 +98,7 @@ class latch_wait : public place_in_list {
     if (wait.arrives_) ++wait.latch_.left_;
     end_canceled(self);
   }
+  static constexpr leaf_kind kind{"latch", &cancel_it};
 
   latch& latch_;
   bool arrives_;

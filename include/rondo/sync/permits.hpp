@@ -25,9 +25,9 @@ class permits {
     ~request() = default;
 
     [[nodiscard]] bool wait_for(std::size_t n, permits& of, scope& line, continuation told,
-                                cancel_function on_cancel) noexcept {
+                                const leaf_kind& kind) noexcept {
       wanted_ = n;
-      return wait_in(of.waiting_, line, told, on_cancel);
+      return wait_in(of.waiting_, line, told, kind);
     }
     /// For one that has waited elsewhere and cannot be canceled any more. False: it waits here.
     [[nodiscard]] bool take_or_queue(std::size_t n, permits& of) noexcept {
@@ -90,7 +90,7 @@ class acquire_state : public permits::request {
     if (line.canceled()) [[unlikely]] return refuse(line, told);
     granted_ = permits_.try_take(n_);
     if (granted_) [[likely]] return pass(line, told);
-    return wait_for(n_, permits_, line, told, &acquire_state::cancel_it);
+    return wait_for(n_, permits_, line, told, kind);
   }
   [[gnu::always_inline]] Held take() {
     place_in_list::take();
@@ -106,6 +106,7 @@ class acquire_state : public permits::request {
     request.tell_later();
     request.permits_.pass_on();
   }
+  static constexpr leaf_kind kind{Held::what, &cancel_it};
 
   permits& permits_;
   [[no_unique_address]] typename Held::amount n_;
@@ -135,6 +136,7 @@ template <typename Owner, std::size_t N>
 class [[nodiscard("a lock is held as long as its guard lives")]] lock_guard {
  public:
   using amount = fixed_amount<N>;
+  static constexpr const char* what = "a lock";
 
   /// Holds nothing.
   lock_guard() noexcept = default;

@@ -27,6 +27,7 @@ class semaphore {
   class [[nodiscard("a permit is held as long as this lives")]] permit {
    public:
     using amount = std::size_t;
+    static constexpr const char* what = "semaphore";
 
     /// Holds nothing.
     permit() noexcept = default;

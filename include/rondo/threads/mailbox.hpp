@@ -124,7 +124,7 @@ template <typename T>
 class mailbox_send_state : leaf, listener, ready_node, room_waiter {
  public:
   explicit mailbox_send_state(typename mailbox<T>::send_description&& d)
-      : leaf{&mailbox_send_state::cancel_it},
+      : leaf{&kind},
         listener{&mailbox_send_state::arrived},
         room_waiter(&mailbox_send_state::send_for),
         core_(*d.core_),
@@ -183,6 +183,7 @@ class mailbox_send_state : leaf, listener, ready_node, room_waiter {
     s.leave();
     s.line_->loop().push(s);
   }
+  static constexpr leaf_kind kind{"mailbox::send", &cancel_it};
   void leave() noexcept {
     --line_->loop().outside().possible;
     line_->leave();
@@ -211,7 +212,7 @@ class mailbox_receive_state : public place_in_list {
     if (line.canceled()) [[unlikely]] return refuse(line, told);
     if (core_.fetch_or_listen(value_)) return pass(line, told);
     ++core_.loop().outside().possible;
-    return wait_in(core_.receivers(), line, told, &mailbox_receive_state::cancel_it);
+    return wait_in(core_.receivers(), line, told, kind);
   }
   [[nodiscard]] outcome how() const noexcept {
     return elsewhere_ ? outcome::error : place_in_list::how();
@@ -235,6 +236,7 @@ class mailbox_receive_state : public place_in_list {
     --static_cast<mailbox_receive_state&>(self).core_.loop().outside().possible;
     end_canceled(self);
   }
+  static constexpr leaf_kind kind{"mailbox::receive", &cancel_it};
 
   mailbox_core<T>& core_;
   std::optional<T> value_;

@@ -101,7 +101,7 @@ class remote_call : leaf {
   };
 
   explicit remote_call(event_loop& there) noexcept
-      : leaf{&remote_call::cancel_it}, there_(&there) {}
+      : leaf{&kind}, there_(&there) {}
   ~remote_call() = default;
 
   /// There: the task that does the work, and says how it ended.
@@ -169,6 +169,7 @@ class remote_call : leaf {
     auto& call = static_cast<remote_call&>(self);
     call.send(call.cancellation_);
   }
+  static constexpr leaf_kind kind{"on another loop", &cancel_it};
 
   event_loop* there_;
   scope* line_ = nullptr;

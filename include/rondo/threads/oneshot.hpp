@@ -98,7 +98,7 @@ template <typename T>
 class oneshot_state : leaf, listener, ready_node {
  public:
   explicit oneshot_state(typename oneshot<T>::wait_description&& w)
-      : leaf{&oneshot_state::cancel_it},
+      : leaf{&kind},
         listener{&oneshot_state::brought},
         shared_(std::move(w.shared_)) {}
   oneshot_state(const oneshot_state&) = delete;
@@ -171,6 +171,7 @@ class oneshot_state : leaf, listener, ready_node {
     s.canceled_ = true;
     s.line_->loop().push(s);
   }
+  static constexpr leaf_kind kind{"oneshot", &cancel_it};
 
   std::shared_ptr<oneshot_shared<T>> shared_;
   scope* line_ = nullptr;

@@ -68,7 +68,7 @@ class thread_call_state : leaf, listener, ready_node, thread_pool::job {
   static_assert(!std::is_reference_v<value_type>, "to_thread: return a value, not a reference");
 
   explicit thread_call_state(thread_call<F, Args...>&& call)
-      : leaf{&thread_call_state::cancel_it},
+      : leaf{&kind},
         listener{&thread_call_state::arrived},
         job(&thread_call_state::call),
         f_(std::move(call.f_)),
@@ -138,6 +138,7 @@ class thread_call_state : leaf, listener, ready_node, thread_pool::job {
     s.how_ = outcome::canceled;
     s.line_->loop().push(s);
   }
+  static constexpr leaf_kind kind{"to_thread", &cancel_it};
 
   scope* line_ = nullptr;
   continuation told_;

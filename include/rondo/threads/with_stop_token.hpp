@@ -55,7 +55,7 @@ template <typename A>
 class stop_state : nested_line {
  public:
   explicit stop_state(stop_description<A>&& d)
-      : nested_line(&stop_state::pass_on, &stop_state::ended),
+      : nested_line(kind, &stop_state::ended),
         request_(*this),
         token_(std::move(d.token_)),
         state_(static_cast<A&&>(d.awaitable_)) {}
@@ -107,6 +107,8 @@ class stop_state : nested_line {
     s.ended_ = true;
     if (!s.request_.pending.load()) s.end();
   }
+  static constexpr leaf_kind kind{"with_stop_token", &nested_line::pass_on,
+                                  &nested_line::show_inner};
 
   request request_;
   std::stop_token token_;

@@ -70,7 +70,7 @@ namespace detail {
 class sleep_state : leaf, timer, ready_node {
  public:
   explicit sleep_state(sleep_description&& d) noexcept
-      : leaf{&sleep_state::cancel_it},
+      : leaf{&kind},
         timer(&sleep_state::due),
         duration_(d.duration_),
         deadline_(d.deadline_) {}
@@ -118,6 +118,10 @@ class sleep_state : leaf, timer, ready_node {
     s.line_->leave();
     s.loop().push(s);
   }
+  static void show_end(leaf& self, observer& to) {
+    to.due(static_cast<sleep_state&>(self).deadline_.time_since_epoch().count());
+  }
+  static constexpr leaf_kind kind{"sleep", &cancel_it, &show_end};
 
   scope* line_ = nullptr;
   std::chrono::nanoseconds duration_;

@@ -117,7 +117,7 @@ class timeout_scope : detail::nested_line, detail::timer {
   friend class detail::timeout_body_state;
 
   explicit timeout_scope(detail::time_limit limit) noexcept
-      : nested_line(&timeout_scope::pass_on, &timeout_scope::ended),
+      : nested_line(kind, &timeout_scope::ended),
         timer(&timeout_scope::due),
         limit_(limit) {}
 
@@ -139,6 +139,11 @@ class timeout_scope : detail::nested_line, detail::timer {
   void arm(time_point deadline) noexcept;
   static void due(timer& self) noexcept;
   static void ended(listener& self) noexcept;
+  static void show(leaf& self, detail::observer& to) {
+    to.due(static_cast<timeout_scope&>(self).deadline().time_since_epoch().count());
+    show_inner(self, to);
+  }
+  static constexpr detail::leaf_kind kind{"with_timeout", &nested_line::pass_on, &show};
 
   detail::time_limit limit_;
   bool timed_out_ = false;

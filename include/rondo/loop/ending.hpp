@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// How a run ends. What was spawned does not outlive it, nor does anything in flight:
+//
+//   1. what is left is canceled, and awaited, with whatever it does on the way out
+//   2. so is what nobody awaits any more: streams that were dropped
+//
+// That takes as long as it takes, because what the kernel or a thread may still write to cannot be
+// freed. Two things can be said about it: with virtual time, that it will take for ever
+// (loop/deadlock.hpp); and with loop_options::drain_timeout, that it takes too long.
+
+#include <chrono>
+#include <string_view>
+#include <utility>
+
+#include <rondo/core/error.hpp>
+#include <rondo/loop/deadlock.hpp>
+#include <rondo/loop/engine.hpp>
+#include <rondo/loop/task_tree.hpp>
+
+namespace rondo::detail {
+
+class ending : public engine {
+ protected:
+  ending(report_function on_report, const loop_options& options)
+      : engine(on_report, options), patience_(options.drain_timeout) {}
+  ~ending() = default;
+
+  /// What is spawned now starts canceled.
+  [[nodiscard]] bool finishing() const noexcept { return finishing_; }
+
+  /// The run has ended. False: drain_timeout is over, and something is left; it stays the loop's,
+  /// and canceled.
+  [[nodiscard]] bool finish() noexcept {
+    return finish_until(patience_ > patience_.zero() ? loop_clock::real_now() + patience_ : never);
+  }
+  /// However long it takes.
+  void finish_at_last() noexcept { static_cast<void>(finish_until(never)); }
+
+  /// Virtual time: nothing can happen any more. Cancels everybody, and keeps their names.
+  void end_deadlock(scope& root, deadlock& it) noexcept {
+    if (!std::exchange(it.found, true)) {
+      it.waiting.here("the root");
+      const roll_call::held now(*this, it.waiting);
+      root.cancel();
+      cancel_owned();
+    }
+    if (is_stuck()) report_stuck("the root");
+  }
+
+ private:
+  [[nodiscard]] bool finish_until(time_point limit) noexcept {
+    root_is(nullptr);
+    finishing_ = true;
+    if (debug()) [[unlikely]] tell_of_those_left();
+    cancel_owned();
+    bool in_time = true;
+    while (in_time && (owns_tasks() || any_orphans())) {
+      if (is_stuck()) [[unlikely]] report_stuck({});
+      in_time = turn_until(limit);
+    }
+    if (in_time) cancel_everything_in_flight();
+    while (in_time && (kernel_holds_something() || has_ready())) in_time = turn_until(limit);
+    if (!in_time) [[unlikely]] report_overdue();
+    wound_up();
+    finishing_ = false;
+    stuck_ = false;
+    return in_time;
+  }
+  bool turn_until(time_point limit) noexcept {
+    turn(limit);
+    return limit == never || loop_clock::real_now() < limit;
+  }
+
+  /// What was canceled has not ended, and nothing can happen any more.
+  [[gnu::cold]] void report_stuck(std::string_view also) noexcept {
+    if (std::exchange(stuck_, true)) return;
+    roll_call left;
+    if (!also.empty()) left.here(also);
+    {
+      const roll_call::held now(*this, left);
+      cancel_owned();
+    }
+    if (left.empty()) left.here({});  // children of something that was dropped
+    report(left_in_deadlock(left));
+  }
+
+  [[gnu::cold]] void report_overdue() noexcept {
+    report({unhandled_error::kind::left_over, {}, nullptr,
+            "what was left when the root had ended was canceled, and has not ended within "
+            "drain_timeout:\n" +
+                task_tree(*this)});
+  }
+
+  [[gnu::cold]] void tell_of_those_left() noexcept {
+    for_each_owned([this](spawned_base& task) {
+      if (task.line.canceled()) return;
+      report({unhandled_error::kind::left_over, task.name(), nullptr,
+              in_words(task.name()) + " was left when the root had ended, and is canceled: " +
+                  describe(task.line)});
+    });
+  }
+
+  std::chrono::nanoseconds patience_;
+  bool finishing_ = false;
+  bool stuck_ = false;  // what was canceled does not end, and that was reported
+};
+
+}  // namespace rondo::detail
