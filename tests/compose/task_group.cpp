@@ -102,6 +102,54 @@ TEST_CASE("an error of the body cancels the children, and those that have not be
   CHECK(log.empty());
 }
 
+TEST_CASE("a group that cancels itself starts those who have not begun, canceled") {
+  manual_loop loop;
+  gate never;
+  std::string log;
+  const auto child = [&](char name) -> task<> {
+    log += name;
+    try {
+      co_await never.wait();
+    } catch (const operation_canceled&) {
+      log += '!';
+      throw;
+    }
+  };
+  const auto body = [&](task_group& group) -> task<> {
+    group.spawn(child('a'));
+    group.cancel();
+    group.spawn(child('b'));
+    co_return;
+  };
+  manual_loop::root root(loop, with_task_group(body));
+  root.start();
+  loop.run_until_idle();
+  REQUIRE(root.done());
+  root.take();
+  CHECK(log == "ab!!");
+}
+
+TEST_CASE("an error in a group that cancels itself keeps those who have not begun from starting") {
+  manual_loop loop;
+  std::string log;
+  const auto child = [&log]() -> task<> {
+    log += 'a';
+    co_return;
+  };
+  const auto body = [&](task_group& group) -> task<> {
+    group.spawn(child());
+    group.cancel();
+    throw oops(6);
+    co_return;
+  };
+  manual_loop::root root(loop, with_task_group(body));
+  root.start();
+  loop.run_until_idle();
+  REQUIRE(root.done());
+  CHECK(error_of(root) == 6);
+  CHECK(log.empty());
+}
+
 TASK_TEST(
     "a child gives a reference to its value, inside the group and after it, again and again") {
   child<std::string> kept;

@@ -12,15 +12,53 @@ using rondo::operation_canceled;
 using rondo::task;
 using rondo::unhandled_error;
 using rondo::detail::leaf;
+using rondo::detail::leaf_kind;
 using rondo::detail::scope;
 using namespace rondo::test;
 
 namespace {
 
+/// For leaves of a test; asked: what a cancellation calls.
+template <void (*asked)(leaf&) noexcept>
+constexpr leaf_kind kind_of{"a test's", asked};
+
 struct counting_leaf : leaf {
-  counting_leaf() noexcept
-      : leaf{[](leaf& self) noexcept { ++static_cast<counting_leaf&>(self).canceled; }} {}
+  counting_leaf() noexcept : leaf{&kind_of<&counting_leaf::asked>} {}
+  static void asked(leaf& self) noexcept { ++static_cast<counting_leaf&>(self).canceled; }
   int canceled = 0;
+};
+
+/// A scope with children, which notes in what order they are asked.
+struct tree : leaf {
+  explicit tree(manual_loop& loop, int depth, std::vector<int>& o)
+      : leaf{&kind_of<&tree::asked>},
+        line(loop),
+        level(depth),
+        order(o) {
+    line.enter(*this);
+  }
+  static void asked(leaf& self) noexcept {
+    auto& t = static_cast<tree&>(self);
+    t.order.push_back(t.level);
+    for (auto& child : t.children) child.line.cancel();
+  }
+  scope line;
+  int level;
+  std::vector<int>& order;
+  std::deque<tree> children;
+};
+
+/// Ends somebody else's operation, and cancels them.
+struct rude : leaf {
+  rude(scope& a, scope& b) noexcept : leaf{&kind_of<&rude::asked>}, first(a), second(b) {}
+  static void asked(leaf& self) noexcept {
+    auto& r = static_cast<rude&>(self);
+    r.first.cancel();
+    r.first.leave();  // its operation ended for another reason
+    r.second.cancel();
+  }
+  scope& first;
+  scope& second;
 };
 
 }  // namespace
@@ -64,23 +102,6 @@ TEST_CASE("a child scope starts canceled if its parent is, and otherwise does no
 
 TEST_CASE(
     "scopes that are canceled from inside a cancel have been asked when the outermost returns") {
-  struct tree : leaf {
-    explicit tree(manual_loop& loop, int depth, std::vector<int>& o)
-        : leaf{[](leaf& self) noexcept {
-            auto& t = static_cast<tree&>(self);
-            t.order.push_back(t.level);
-            for (auto& child : t.children) child.line.cancel();
-          }},
-          line(loop),
-          level(depth),
-          order(o) {
-      line.enter(*this);
-    }
-    scope line;
-    int level;
-    std::vector<int>& order;
-    std::deque<tree> children;
-  };
   manual_loop loop;
   std::vector<int> order;
   tree root(loop, 0, order);
@@ -96,19 +117,6 @@ TEST_CASE(
 }
 
 TEST_CASE("a leaf that has left before its turn came is not asked") {
-  struct rude : leaf {
-    rude(scope& a, scope& b) noexcept
-        : leaf{[](leaf& self) noexcept {
-            auto& r = static_cast<rude&>(self);
-            r.first.cancel();
-            r.first.leave();  // its operation ended for another reason
-            r.second.cancel();
-          }},
-          first(a),
-          second(b) {}
-    scope& first;
-    scope& second;
-  };
   manual_loop loop;
   scope a(loop), b(loop), parent(loop);
   counting_leaf la, lb;

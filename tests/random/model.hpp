@@ -657,7 +657,7 @@ class model {
     std::size_t pending = 1;
     std::vector<end> errors{};
     action joined{};
-    bool failing = false;
+    bool canceled = false;  // from inside
     bool lost = false;
   };
   using crew_ptr = std::shared_ptr<crew>;
@@ -713,8 +713,8 @@ class model {
     cancel(g.body);
     for (const auto& s : g.children) cancel(*s);
   }
-  void fail(crew& g) {
-    if (!std::exchange(g.failing, true)) cancel(g);
+  void cancel_from_inside(crew& g) {
+    if (!std::exchange(g.canceled, true)) cancel(g);
   }
   void note(crew& g, end e) {
     if (e.ended != how::error) return;
@@ -722,7 +722,7 @@ class model {
       if (known.number == e.number && known.origin == e.origin) return;
     }
     g.errors.push_back(e);
-    fail(g);
+    cancel_from_inside(g);
   }
   void one_less(crew& g) {
     if (--g.pending != 0) return;
@@ -758,7 +758,7 @@ class model {
 
   void spawn_in(const crew_ptr& g, const node& child) {
     const auto s = std::make_shared<spawned>();
-    s->own.canceled = g->parent.canceled || g->failing;
+    s->own.canceled = g->parent.canceled || g->canceled;
     g->children.push_back(s);
     ++g->size;
     ++g->pending;
@@ -771,7 +771,7 @@ class model {
       tell_those_who_wait(*s);
     };
     turns_.push_back([this, g, s, ended, &child] {
-      if (g->failing) {
+      if (!g->errors.empty()) {
         s->own.canceled = true;  // it is not started at all
         return ended(canceled());
       }
@@ -806,7 +806,7 @@ class model {
       const end first = co_await until(wait);
       e = first.is_value() ? end{how::value, mix(e.number, first.number)} : first;
     }
-    if (n.variant == cancels_group) fail(*g);
+    if (n.variant == cancels_group) cancel_from_inside(*g);
     co_return e;
   }
 

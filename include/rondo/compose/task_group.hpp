@@ -117,14 +117,17 @@ class task_group : detail::combinator, detail::spawner, public detail::spawns<ta
   };
 
   // spawn(task), spawn(callable, arguments...), and both with spawn_options: see core/spawned.hpp.
-  // In a group that is being canceled the task starts canceled.
+  // In a group that is being canceled the task starts canceled; after an error it does not start.
 
   /// Waits until no child is left. Children may be spawned meanwhile.
   [[nodiscard]] join_description join() noexcept { return join_description(*this); }
 
-  /// Asks all children and the body to end. with_task_group then returns the body's value if there
-  /// is one, and otherwise, for a body of void, nothing.
-  void cancel() noexcept { fail(); }
+  /// Asks all children and the body to end; a child that has not begun begins canceled.
+  /// with_task_group then returns the body's value if there is one, and otherwise, for a body of
+  /// void, nothing.
+  void cancel() noexcept {
+    if (!std::exchange(failing_, true)) leaf::cancel();
+  }
 
   /// How many children have not ended.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -157,9 +160,8 @@ class task_group : detail::combinator, detail::spawner, public detail::spawns<ta
   void ended(detail::spawned_base& s) noexcept override;
   void note(detail::outcome how, std::exception_ptr error) noexcept;
   void fail() noexcept {
-    if (std::exchange(failing_, true)) return;
     start_no_more();
-    leaf::cancel();
+    cancel();
   }
 
   detail::spawner::tasks children_;

@@ -51,8 +51,8 @@ struct leaf {
 
 class scope {
  public:
-  scope() noexcept {}  // holds nothing: it is opened before it is used
-  explicit scope(loop_base& loop) noexcept { open(loop); }
+  scope() noexcept : name_(nullptr) {}  // opened before it is used
+  explicit scope(loop_base& loop) noexcept : name_(nullptr) { open(loop); }
   scope(const scope&) = delete;
   scope& operator=(const scope&) = delete;
 
@@ -108,7 +108,7 @@ class scope {
   }
   void leave() noexcept { leaf_ = nullptr; }
 
-  /// Null if it has none. Somebody else keeps it.
+  /// Somebody else keeps it. It stays when the line is opened again.
   void set_name(const char* name) noexcept { name_ = name; }
   [[nodiscard]] std::string_view name() const noexcept {
     return name_ != nullptr ? std::string_view(name_) : std::string_view();
@@ -135,7 +135,6 @@ class scope {
     context_ = context;
     leaf_ = nullptr;
     next_ = nullptr;
-    name_ = nullptr;
     place_ = {};
     since_ = 0;
     refused_ = 0;

@@ -62,9 +62,7 @@ class spawned_base : public list_hook, public listener, public ready_node {
   spawned_base& operator=(const spawned_base&) = delete;
 
   [[nodiscard]] bool done() const noexcept { return phase_ == phase::done; }
-  [[nodiscard]] std::string_view name() const noexcept {
-    return name_ != nullptr ? std::string_view(name_) : std::string_view();
-  }
+  [[nodiscard]] std::string_view name() const noexcept { return line.name(); }
   /// Once it is done. One that was not started any more counts as canceled.
   [[nodiscard]] outcome how() const noexcept { return how_; }
   /// Null if there is none.
@@ -80,7 +78,6 @@ class spawned_base : public list_hook, public listener, public ready_node {
   void launch(spawner& owner, spawner::tasks& list) noexcept {
     owner_ = &owner;
     list.push_back(*this);
-    line.set_name(name_);
     line.loop().push(*this);
     line.loop().rouse();
   }
@@ -121,11 +118,12 @@ class spawned_base : public list_hook, public listener, public ready_node {
   spawned_base(void (*step)(listener&) noexcept, std::string_view name) : listener{step} {
     waiter = continuation(static_cast<listener&>(*this));
     if (!name.empty()) {
-      name_ = new char[name.size() + 1]{};
-      name.copy(name_, name.size());
+      char* const copy = new char[name.size() + 1]{};
+      name.copy(copy, name.size());
+      line.set_name(copy);
     }
   }
-  virtual ~spawned_base() { delete[] name_; }
+  virtual ~spawned_base() { delete[] line.name().data(); }
 
   [[nodiscard]] bool was_started() const noexcept { return started_; }
   /// Its turn has come: whether it is to be started.
@@ -161,7 +159,6 @@ class spawned_base : public list_hook, public listener, public ready_node {
   enum class phase : unsigned char { queued, running, done };
 
   spawner* owner_ = nullptr;
-  char* name_ = nullptr;  // null: it has none
   context_holder context_;
   wait_list waiting_;
   unsigned refs_ = 2;  // the owner's and the handle's

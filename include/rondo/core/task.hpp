@@ -55,7 +55,7 @@ class [[nodiscard("a task does nothing until it is awaited")]] task : public det
     task(std::move(other)).swap(*this);
     return *this;
   }
-  ~task() {
+  [[gnu::always_inline]] ~task() {
     if (coroutine_) [[unlikely]] detail::drop_unawaited(coroutine_);
   }
 
