@@ -17,6 +17,7 @@
 #include <rondo/http/header_map.hpp>
 #include <rondo/http/request.hpp>
 #include <rondo/http/response.hpp>
+#include <rondo/http/retry.hpp>
 #include <rondo/http/session.hpp>
 #include <rondo/http/session_options.hpp>
 #include <rondo/http/streamed_response.hpp>

@@ -55,6 +55,17 @@ rondo::task<> uploads(std::string echo) {
   expect(answer.text().size() == 30'000, "a body that was sent is whole");
 }
 
+rondo::task<> retries(std::string flaky) {
+  http::session session(
+      http::session_options().retry(http::retry_policy().attempts(2).first_delay(1us)));
+  http::request request("PUT", flaky);
+  const auto answer = co_await session.send(request.body("a body that is too long to be short"));
+  expect(answer.attempts == 2, "the last attempt counts");
+  request.retry(http::retry_policy().attempts(3).first_delay(1us).on_status(429, 503));
+  const auto streamed = co_await session.stream(request);
+  expect(streamed.attempts() == 3, "here, too");
+}
+
 }  // namespace
 
 ON_BOTH_RINGS("out of memory: two requests at once", {
@@ -76,6 +87,12 @@ ON_BOTH_RINGS("out of memory: no body has a gap", {
   const std::string plain = server / "chunked";
   const std::string zipped = server / "gzip";
   fail_each_allocation([&] { return large_bodies(plain, zipped); });
+})
+
+ON_BOTH_RINGS("out of memory: requests that are sent again", {
+  python_server server;
+  const std::string flaky = server / "flaky?times=1000000000&status=503";
+  fail_each_allocation([&] { return retries(flaky); });
 })
 
 ON_BOTH_RINGS("out of memory: a body that is produced while it is sent", {

@@ -16,6 +16,9 @@ Prints "ready" and serves until its standard input ends, so it never outlives wh
     /duplicates       two Set-Cookie, an empty field, and one with blanks around its value
     /gzip  /chunked   the same 100 kB of text, compressed, or in chunks
     /bytes?n=1000     so many bytes
+    /flaky?times=2&status=503&after=1
+                      two times an answer with that status and that Retry-After, if they are given,
+                      else none and the end of the connection; from then on the body that was sent
     /hang-up          {"answer": 42}, and closes the connection without having said so
     /stats            {"connections", "peak", "requests": ["GET /json", ...]}, without the questions
                       for /stats and their connections
@@ -34,6 +37,7 @@ import urllib.parse
 
 TEXT = b"".join(b"line %d of a text that is worth compressing\n" % i for i in range(2500))[:100_000]
 lock = threading.Lock()
+failed = {}  # how often, of each target
 stats = {"connections": 0, "open": 0, "peak": 0, "requests": []}
 
 
@@ -126,6 +130,17 @@ class handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
         elif url.path == "/bytes":
             self.answer(b"x" * int(query["n"]), "application/octet-stream")
+        elif url.path == "/flaky":
+            with lock:
+                failed[self.path] = failed.get(self.path, 0) + 1
+                fails = failed[self.path] <= int(query["times"])
+            if not fails:
+                self.answer(body, "text/plain")
+            elif "status" in query:
+                after = [("Retry-After", query["after"])] if "after" in query else []
+                self.answer(b"sorry", "text/plain", int(query["status"]), after)
+            else:
+                self.close_connection = True
         elif self.path == "/hang-up":
             self.answer({"answer": 42})
             self.close_connection = True

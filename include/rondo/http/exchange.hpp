@@ -39,13 +39,17 @@ class exchange : transfer, rondo::detail::timer {
       : transfer(&exchange::has_ended),
         timer(&exchange::due),
         driver_(d),
-        request_(std::move(r)) {}
+        request_(std::move(r)) {
+    response_.attempts = request_.attempt_;
+  }
   ~exchange() = default;
 
   /// False: nothing was sent, and `answer` throws why.
   [[nodiscard]] bool begin(engine& loop) noexcept;
   /// It ends soon; as canceled, unless it has its answer by then.
   void give_up() noexcept;
+  /// The request, for another exchange, once this one has ended or was abandoned.
+  [[nodiscard]] request&& take_back() noexcept { return std::move(request_); }
   /// It ends here, unless it has; `over` is not called any more.
   void abandon() noexcept;
   /// It was not to begin.
@@ -135,8 +139,11 @@ inline bool exchange::begin(engine& loop) noexcept {
   if (limits_.first_byte > limits_.first_byte.zero()) {
     first_byte_at_ = rondo::detail::deadline_after(loop, limits_.first_byte);
   }
-  if (limits_.total > limits_.total.zero())
-    complete_at_ = rondo::detail::deadline_after(loop, limits_.total);
+  if (limits_.total > limits_.total.zero()) {
+    complete_at_ = request_.complete_by_ != time_point::max()
+                       ? request_.complete_by_
+                       : rondo::detail::deadline_after(loop, limits_.total);
+  }
   const time_point earliest = std::min(first_byte_at_, complete_at_);
   const bool armed = earliest == time_point::max() || loop.timers().arm(*this, earliest);
   if (!armed || driver_.start(*this) != CURLM_OK) [[unlikely]] {

@@ -55,7 +55,13 @@ class received_body final : exchange {
   /// Sends the request, and waits for the whole answer.
   task<response> whole() {
     most_kept_ = std::numeric_limits<std::size_t>::max();
-    if (begin(event_loop::current())) co_await when_any(produce(), until_it_ends());
+    if (begin(event_loop::current())) {
+      if (upload_) {
+        co_await when_any(produce(), until_it_ends());
+      } else {
+        co_await until_it_ends();
+      }
+    }
     answer().body_ = std::move(bytes_);
     co_return std::move(answer());
   }
@@ -79,6 +85,11 @@ class received_body final : exchange {
     co_return n;
   }
   using exchange::head;
+  /// Gives up what has not come yet.
+  [[nodiscard]] request&& take_back() noexcept {
+    abandon();
+    return exchange::take_back();
+  }
 
  private:
   [[nodiscard]] std::size_t kept() const noexcept { return bytes_.size() - taken_; }

@@ -21,7 +21,8 @@
 //                       (max_connections)
 //   first_byte_timeout  until the first byte of the answer
 //   timeout             until the answer is complete
-// What is not set here is taken from the session; zero or less means no limit.
+// What is not set here is taken from the session; zero or less means no limit. With a retry_policy
+// the first two are for each attempt, and the last is for all of them.
 
 #include <algorithm>
 #include <chrono>
@@ -39,14 +40,18 @@
 
 #include <rondo/config.hpp>
 #include <rondo/core/async_generator.hpp>
+#include <rondo/core/error.hpp>
 #include <rondo/http/body_source.hpp>
 #include <rondo/http/header_map.hpp>
+#include <rondo/http/retry.hpp>
 #include <rondo/io/async_stream.hpp>
 
 namespace rondo::http {
 
 namespace detail {
 
+class attempts;
+class exchange;
 class received_body;
 class setup;
 class transfer_state;
@@ -270,10 +275,21 @@ class request {
     return std::move(timeout(limit));
   }
 
+  /// Whether it is sent again when it fails; see retry.hpp. Default: what the session has for all.
+  request& retry(retry_policy policy) & RONDO_LIFETIMEBOUND {
+    retry_ = std::move(policy);
+    return *this;
+  }
+  request&& retry(retry_policy policy) && RONDO_LIFETIMEBOUND {
+    return std::move(retry(std::move(policy)));
+  }
+
   [[nodiscard]] const std::string& method() const noexcept RONDO_LIFETIMEBOUND { return method_; }
   [[nodiscard]] const std::string& url() const noexcept RONDO_LIFETIMEBOUND { return url_; }
 
  private:
+  friend detail::attempts;
+  friend detail::exchange;
   friend detail::setup;
   friend detail::received_body;
   friend detail::transfer_state;
@@ -293,6 +309,9 @@ class request {
   std::shared_ptr<detail::body_source> source_;  // instead of both
   std::optional<detail::credentials> credentials_;
   detail::time_limits limits_{detail::not_set, detail::not_set, detail::not_set};
+  std::optional<retry_policy> retry_;
+  unsigned attempt_ = 1;                        // which of them this is
+  time_point complete_by_ = time_point::max();  // max: what limits_ says
 };
 
 }  // namespace rondo::http

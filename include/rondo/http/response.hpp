@@ -53,7 +53,8 @@ class response {
   header_map headers;  // after redirects, those of the last answer
   std::string url;  // where the answer came from: after redirects, not the one that was asked for
   std::vector<redirect> history;  // the answers before this one that were redirects
-  request_timings timings;
+  request_timings timings;  // with a retry_policy, of the last attempt
+  unsigned attempts = 1;    // how often the request was sent; see retry.hpp
 
   /// The body, decompressed, as bytes.
   [[nodiscard]] const std::string& text() const& noexcept RONDO_LIFETIMEBOUND { return body_; }

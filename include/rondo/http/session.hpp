@@ -21,6 +21,7 @@
 
 #include <rondo/core/task.hpp>
 #include <rondo/fs/write_file_atomically.hpp>
+#include <rondo/http/attempts.hpp>
 #include <rondo/http/download.hpp>
 #include <rondo/http/received_body.hpp>
 #include <rondo/http/request.hpp>
@@ -101,9 +102,20 @@ class session {
     return *driver_;
   }
   static task<streamed_response> begin(detail::driver& d, request r) {
-    auto body = std::make_unique<detail::received_body>(d, std::move(r));
-    co_await body->begin_and_wait();
-    co_return streamed_response(std::move(body));
+    detail::attempts course(d.options(), r, event_loop::current());
+    for (;;) {
+      {
+        auto body = std::make_unique<detail::received_body>(d, course.next(std::move(r)));
+        try {
+          co_await body->begin_and_wait();
+          if (!course.goes_on_after(body->head())) co_return streamed_response(std::move(body));
+        } catch (const error& e) {
+          if (!course.goes_on_after(e)) throw;
+        }
+        r = body->take_back();
+      }
+      co_await course.wait();
+    }
   }
   template <typename Progress>
   static task<std::uint64_t> save(detail::driver& d, request r, rondo::detail::path_argument to,

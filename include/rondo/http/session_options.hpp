@@ -15,10 +15,12 @@
 #include <rondo/config.hpp>
 #include <rondo/http/header_map.hpp>
 #include <rondo/http/request.hpp>
+#include <rondo/http/retry.hpp>
 
 namespace rondo::http {
 
 namespace detail {
+class attempts;
 class driver;
 class exchange;
 }
@@ -109,6 +111,13 @@ class session_options {
     return *this;
   }
 
+  /// Whether requests are sent again when they fail; for all that have no policy themselves. Default:
+  /// none is. See retry.hpp.
+  session_options& retry(retry_policy policy) & RONDO_LIFETIMEBOUND {
+    retry_ = std::move(policy);
+    return *this;
+  }
+
   /// Connections open at the same time, those that wait to be used again included; further requests
   /// wait. Zero: no limit. Default: 100.
   session_options& max_connections(unsigned count) & RONDO_LIFETIMEBOUND {
@@ -166,11 +175,15 @@ class session_options {
     return std::move(max_redirects(count));
   }
   session_options&& cookies(bool on) && RONDO_LIFETIMEBOUND { return std::move(cookies(on)); }
+  session_options&& retry(retry_policy policy) && RONDO_LIFETIMEBOUND {
+    return std::move(retry(std::move(policy)));
+  }
   session_options&& max_connections(unsigned count) && RONDO_LIFETIMEBOUND {
     return std::move(max_connections(count));
   }
 
  private:
+  friend detail::attempts;
   friend detail::driver;
   friend detail::exchange;
   friend detail::setup;
@@ -189,6 +202,7 @@ class session_options {
   std::optional<detail::credentials> credentials_;
   std::string user_agent_;
   header_map headers_;
+  std::optional<retry_policy> retry_;
 };
 
 }  // namespace rondo::http

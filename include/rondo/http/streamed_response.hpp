@@ -43,6 +43,8 @@ class streamed_response {
   [[nodiscard]] const std::vector<redirect>& history() const noexcept RONDO_LIFETIMEBOUND {
     return head().history;
   }
+  /// How often the request was sent; see retry.hpp.
+  [[nodiscard]] unsigned attempts() const noexcept { return head().attempts; }
   [[nodiscard]] bool ok() const noexcept { return head().ok(); }
   /// Throws: http::error of kind status, for 400 and higher.
   const streamed_response& raise_for_status() const& RONDO_LIFETIMEBOUND {

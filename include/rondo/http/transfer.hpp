@@ -2,7 +2,7 @@
 #pragma once
 //
 // One request whose answer is awaited as a whole. What happens between is in exchange.hpp. It needs
-// no coroutine, unless its body is produced while it is sent.
+// no coroutine, unless its body is produced while it is sent, or it may be sent again.
 
 #include <optional>
 #include <string>
@@ -11,6 +11,7 @@
 
 #include <rondo/core/awaitable.hpp>
 #include <rondo/core/task.hpp>
+#include <rondo/http/attempts.hpp>
 #include <rondo/http/driver.hpp>
 #include <rondo/http/exchange.hpp>
 #include <rondo/http/received_body.hpp>
@@ -79,28 +80,47 @@ inline task<response> produce_and_send(driver& d, request r) {
   co_return co_await body.whole();
 }
 
-/// Either of the two.
+inline task<response> send_until_it_counts(driver& d, request r) {
+  attempts course(d.options(), r, event_loop::current());
+  for (;;) {
+    {
+      received_body body(d, course.next(std::move(r)));
+      try {
+        response answer = co_await body.whole();
+        if (!course.goes_on_after(answer)) co_return answer;
+      } catch (const error& e) {
+        if (!course.goes_on_after(e)) throw;
+      }
+      r = body.take_back();
+    }
+    co_await course.wait();
+  }
+}
+
+/// One of the three.
 class transfer_state {
  public:
   explicit transfer_state(transfer_description&& d) {
     if (d.request_.source_) {
-      produced_.emplace(produce_and_send(*d.driver_, std::move(d.request_)));
+      task_.emplace(produce_and_send(*d.driver_, std::move(d.request_)));
+    } else if (attempts::are_several(d.driver_->options(), d.request_)) {
+      task_.emplace(send_until_it_counts(*d.driver_, std::move(d.request_)));
     } else {
       plain_.emplace(*d.driver_, std::move(d.request_));
     }
   }
 
   [[nodiscard]] bool start(rondo::detail::scope& line, rondo::detail::continuation told) noexcept {
-    return produced_ ? produced_->start(line, told) : plain_->start(line, told);
+    return task_ ? task_->start(line, told) : plain_->start(line, told);
   }
   [[nodiscard]] rondo::detail::outcome how() const noexcept {
-    return produced_ ? produced_->how() : plain_->how();
+    return task_ ? task_->how() : plain_->how();
   }
-  response take() { return produced_ ? produced_->take() : plain_->take(); }
+  response take() { return task_ ? task_->take() : plain_->take(); }
 
  private:
   std::optional<plain_transfer> plain_;
-  std::optional<rondo::detail::task_state<response>> produced_;
+  std::optional<rondo::detail::task_state<response>> task_;
 };
 
 static_assert(rondo::detail::operation<transfer_description>);
