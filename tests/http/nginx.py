@@ -7,6 +7,8 @@ certificate of OTHER is for another host. All serve FOLDER/www, and
 
     /protocol         HTTP/1.1 or HTTP/2.0
     /json             {"answer":42}
+    /store/name       PUT and GET; PUT of more than 1 MB is answered by 413
+    /refused          403 and "sorry!", without a look at the body
 
 FOLDER/ca.pem signed both certificates. Prints "ready" and ends nginx when standard input ends.
 """
@@ -57,6 +59,8 @@ http {{
 """
 LOCATIONS = """
 location = /protocol { default_type text/plain; return 200 $server_protocol; }
+location /store/ { client_max_body_size 1m; dav_methods PUT; create_full_put_path on; }
+location = /refused { default_type text/plain; return 403 'sorry!'; }
 location = /json { default_type application/json; return 200 '{"answer":42}'; }
 """
 CERTIFICATES = """

@@ -76,6 +76,11 @@ class curl_library {
   /// the upload and closes the connection: so before 8.7.
   [[nodiscard]] bool forgets_paused_uploads() const noexcept { return forgets_paused_uploads_; }
 
+  /// Whether over HTTP/2 an answer is lost, and an error in its place, when it comes before the body
+  /// of the request was sent: if the answer and the end of its stream (RST_STREAM) were read in one
+  /// go, which other transfers on the connection do. So from 7.88 to 8.0.
+  [[nodiscard]] bool loses_early_answers() const noexcept { return loses_early_answers_; }
+
  private:
   curl_library() {
     if (const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT); code != CURLE_OK) {
@@ -90,8 +95,9 @@ class curl_library {
   }
 
   bool has_certificate_file_ = false;
-  bool forgets_paused_uploads_ =
-      curl_version_info(CURLVERSION_NOW)->version_num < 0x080700;
+  unsigned version_ = curl_version_info(CURLVERSION_NOW)->version_num;
+  bool forgets_paused_uploads_ = version_ < 0x080700;
+  bool loses_early_answers_ = version_ >= 0x075800 && version_ < 0x080100;
 };
 
 /// Makes a whole URL of a reference (RFC 3986, 5). An error: it is as it was.

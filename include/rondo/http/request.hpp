@@ -215,8 +215,9 @@ class request {
   /// and 308; of other methods than POST 301 and 302, too) is an error when some of it is gone, as
   /// is a kept connection that turns out to be dead. With libcurl before 8.7, a server that closes
   /// the connection, or sends a redirect before it was sent anything, is noticed only when the source
-  /// has given its next part. Over HTTP/2, of several bodies that are refused at once some end as an
-  /// http::error instead of with the status (seen with libcurl 7.88).
+  /// has given its next part. With libcurl from 7.88 to 8.0 it goes over HTTP/1.1, as does one of more
+  /// than 64 KiB that is there as a whole: over HTTP/2 these lose the answers of servers that refuse a
+  /// body early. A server that speaks HTTP/2 only cannot be sent one with them.
   ///
   /// Throws: the request, what the generator or the stream throws; std::length_error for fewer
   /// bytes than `size`, and for more that were noticed; std::logic_error when it was sent before.

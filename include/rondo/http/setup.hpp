@@ -30,6 +30,7 @@ class setup {
  private:
   void url(option_setter& set);
   void method(option_setter& set) noexcept;
+  [[nodiscard]] bool may_be_refused_early() const noexcept;
   void tls(option_setter& set) noexcept;
   void credentials(option_setter& set) noexcept;
   [[nodiscard]] bool make_fields(string_list& fields) const;
@@ -52,6 +53,9 @@ inline time_limits setup::limits() const noexcept {
 inline void setup::operator()(option_setter& set, string_list& fields) {
   url(set);
   method(set);
+  if (may_be_refused_early() && curl_library::get().loses_early_answers()) {
+    set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  }
   tls(set);
   if (!make_fields(fields)) return set.fail_with(CURLE_OUT_OF_MEMORY);
   set(CURLOPT_HTTPHEADER, fields.get());
@@ -86,6 +90,12 @@ inline void setup::url(option_setter& set) {
   set(CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
   set(CURLOPT_REDIR_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
+}
+
+/// Before its body was sent. What fits into the window that a stream has at first (RFC 9113, 6.9.2)
+/// is sent at once.
+inline bool setup::may_be_refused_early() const noexcept {
+  return request_.source_ || request_.body_.size() > 65'535;
 }
 
 /// libcurl goes on with GET after a redirect of a POST, as browsers do, and does the same for every

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// Bodies that are sent to a server that speaks HTTP/2, several at once.
+
+#include "http/servers.hpp"
+
+using namespace rondo::test;
+using rondo::async_generator;
+using rondo::task;
+
+namespace {
+
+constexpr std::size_t part_size = 50'000;
+
+async_generator<std::string> parts(std::size_t count, bool& ended) {
+  for (std::size_t i = 0; i < count; ++i) {
+    co_yield std::string(part_size, static_cast<char>('a' + i % 26));
+    co_await rondo::yield();
+  }
+  ended = true;
+}
+std::string whole(std::size_t count) {
+  std::string all;
+  for (std::size_t i = 0; i < count; ++i) {
+    all.append(part_size, static_cast<char>('a' + i % 26));
+  }
+  return all;
+}
+
+enum class how { plain, sized, in_chunks };
+
+http::request put(std::string url, how way, std::size_t count, bool& ended) {
+  http::request r("PUT", std::move(url));
+  switch (way) {
+    case how::plain: r.body(whole(count)); break;
+    case how::sized: r.body(parts(count, ended), count * part_size); break;
+    case how::in_chunks: r.body(parts(count, ended)); break;
+  }
+  return r;
+}
+
+http::session session_for(const nginx_server& server) {
+  return http::session(http::session_options().ca_file(server.ca()));
+}
+
+task<> stores(http::session& session, std::string url, how way, std::size_t count) {
+  bool ended = false;
+  const auto stored = co_await session.send(put(url, way, count, ended));
+  CHECK(stored.ok());
+  CHECK(ended == (way != how::plain));
+  const auto back = co_await session.get(url);
+  const bool same = back.text() == whole(count);
+  CHECK(same);
+}
+
+struct refusals {
+  std::size_t answers = 0;
+  std::size_t errors = 0;
+  std::string first_error;
+};
+task<> is_refused(http::session& session, std::string url, how way, int status, refusals& all) {
+  bool ended = false;
+  try {
+    const auto answer = co_await session.send(put(std::move(url), way, 100, ended));
+    if (answer.status == status && !answer.text().empty() && !ended) ++all.answers;
+  } catch (const http::error& e) {
+    if (all.errors++ == 0) all.first_error = e.what();
+  }
+}
+task<> is_answered(http::session& session, std::string url, std::size_t& answers) {
+  const auto answer = co_await session.get(std::move(url));
+  if (answer.text() == "HTTP/2.0") ++answers;
+}
+
+}  // namespace
+
+NGINX_TEST("bodies of all kinds arrive at a server that speaks HTTP/2, several at once") {
+  http::session session = session_for(server);
+  const auto first = co_await session.get(server.tls("protocol"));
+  CHECK(first.text() == "HTTP/2.0");
+  std::vector<task<>> all;
+  int n = 0;
+  for (const how way : {how::plain, how::sized, how::in_chunks}) {
+    for (const std::size_t count : {std::size_t{1}, std::size_t{19}}) {
+      all.push_back(stores(session, server.tls("store/" + std::to_string(++n)), way, count));
+    }
+  }
+  co_await rondo::when_all(std::move(all));
+}
+
+NGINX_TEST("a server that speaks HTTP/2 is heard when it refuses several bodies early") {
+  for (const how way : {how::plain, how::sized, how::in_chunks}) {
+    refusals refused;
+    std::size_t answers = 0;
+    std::size_t asked = 0;
+    for (int round = 0; round < 5; ++round) {
+      http::session session = session_for(server);
+      const auto first = co_await session.get(server.tls("protocol"));
+      CHECK(first.text() == "HTTP/2.0");
+      std::vector<task<>> all;
+      for (int i = 0; i < 8; ++i) {
+        const bool is_large = i % 2 == 0 || way != how::in_chunks;  // it is 5 MB, and says so
+        const std::string target = i % 2 == 0 ? "store/" + std::to_string(i) : "refused";
+        all.push_back(is_refused(session, server.tls(target), way, is_large ? 413 : 403, refused));
+        all.push_back(is_answered(session, server.tls("protocol"), answers));
+        ++asked;
+      }
+      co_await rondo::when_all(std::move(all));
+    }
+    INFO(refused.first_error);
+    CHECK(refused.errors == 0);
+    CHECK(refused.answers == asked);
+    CHECK(answers == asked);
+  }
+}
+
+NGINX_TEST("a body that may be refused early goes over HTTP/2 unless libcurl would lose the answer") {
+  http::session session = session_for(server);
+  const auto version = curl_version_info(CURLVERSION_NOW)->version_num;
+  const bool loses = version >= 0x075800 && version < 0x080100;
+  bool ended = false;
+  for (const bool is_kept : {false, true}) {
+    const auto url = server.tls("protocol");
+    const auto small = co_await session.send(http::request("PUT", url).body("small"));
+    CHECK(small.text() == "HTTP/2.0");
+    auto request = put(url, is_kept ? how::plain : how::in_chunks, 2, ended);
+    const auto large = co_await session.send(std::move(request));
+    CHECK(large.text() == (loses ? "HTTP/1.1" : "HTTP/2.0"));
+  }
+}
