@@ -15,7 +15,7 @@ import statistics
 import sys
 
 # The hand-written contender that a row is compared with: the first of these that ran it.
-LIMITS = ("raw", "hand_slots", "hand_pool", "hand", "libpq")
+LIMITS = ("raw", "hand_slots", "hand_pool", "hand", "libpq", "curl")
 # Those that have another one, if that ran the row.
 OWN_LIMITS = {"rondo_epoll": ("epoll", "preads")}
 OURS = ("rondo", "rondo_epoll")
