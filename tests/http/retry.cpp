@@ -358,8 +358,8 @@ LOOP_TEST("timeout is for all attempts together") {
   const auto url = start_peer(counts_and_says_nothing);
   for (const bool streamed : {false, true}) {
     connections = 0;
-    auto request = get(url).first_byte_timeout(100ms).timeout(250ms).retry(quickly(9));
-    const stopwatch watch;
+    auto request = get(url).first_byte_timeout(100ms).timeout(250ms).retry(quickly(100));
+    const stopwatch watch;  // without a limit for all of them: 10 s
     std::optional<http::error> error;
     if (streamed) {
       error = co_await error_of(session.stream(std::move(request)));
@@ -369,8 +369,9 @@ LOOP_TEST("timeout is for all attempts together") {
     CHECK(error->timeout() == http::timeout_kind::total);
     CHECK(std::string(error->what()) == "GET " + url + ": not complete within 250 ms");
     CHECK(watch.elapsed() >= 250ms);
-    CHECK(watch.elapsed() < 500ms);
-    CHECK(connections == 3);
+    CHECK(watch.elapsed() < 5s);
+    CHECK(connections >= 1);
+    CHECK(connections <= 3);
   }
 }
 
