@@ -287,6 +287,7 @@ task<> each_that_is_short(Visit visit) {
 
   co_await visit("nop", [] { return io::nop(); });
   co_await visit("pass", [] { return detail::pass(); });
+  co_await visit("done", [] { return detail::done(); });
   co_await visit("yield", [] { return yield(); });
   co_await visit("sleep_until", [] { return sleep_until(time_point()); });
   co_await visit("cancellation_requested", [] { return cancellation_requested(); });

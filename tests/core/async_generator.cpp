@@ -325,3 +325,21 @@ LOOP_TEST("asking a generator allocates nothing") {
   const auto during = rondo_test::allocations() - before;
   if constexpr (RONDO_FRAME_POOL != 0) CHECK(during == 0);
 }
+
+LOOP_TEST("a generator that is closed is destroyed where it is, and gives nothing any more") {
+  const auto counted = std::make_shared<int>(0);
+  const auto values = [](std::shared_ptr<int> kept) -> async_generator<int> {
+    for (;;) co_yield ++*kept;
+  };
+  for (const int asked : {0, 1}) {
+    auto g = values(counted);
+    if (asked != 0) static_cast<void>(co_await g.next());
+    CHECK(counted.use_count() == 2);
+    co_await g.close();
+    CHECK(counted.use_count() == 1);
+    g.close();
+    auto moved = std::move(g);
+    const auto after = co_await moved.next();
+    CHECK(!after);
+  }
+}

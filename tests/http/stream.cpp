@@ -105,6 +105,36 @@ PYTHON_TEST("a stream gives the head, and then the body in parts") {
   CHECK(n == 0);
 }
 
+PYTHON_TEST("a stream gives its parts one after the other, as other streams do") {
+  http::session session;
+  auto answer = co_await session.stream(get(server / "bytes?n=100000"));
+  std::string all;
+  while (auto part = co_await answer.next()) {
+    CHECK(!part->empty());
+    all += *part;
+  }
+  CHECK(all == std::string(100'000, 'x'));
+  const auto after = co_await answer.next();
+  CHECK(!after);
+}
+
+PYTHON_TEST("a stream that is closed gives nothing any more, and leaves the session usable") {
+  http::session session;
+  auto answer = co_await session.stream(get(server / "bytes?n=30000000"));
+  const auto part = co_await answer.next();
+  CHECK(part);
+  co_await answer.close();
+  answer.close();
+  const auto after = co_await answer.next();
+  CHECK(!after);
+  std::array<char, 8> more;
+  const std::size_t n = co_await answer.read(more);
+  CHECK(n == 0);
+  CHECK(answer.status() == 200);
+  const auto whole = co_await session.get(server / "bytes?n=3");
+  CHECK(whole.text() == "xxx");
+}
+
 PYTHON_TEST("a streamed body is decompressed, and put together from its chunks") {
   http::session session;
   const std::string zipped = co_await body_of(session, server / "gzip");

@@ -603,6 +603,28 @@ LOOP_TEST("an extended attribute of a path has nothing to do with the descriptor
   }
 }
 
+LOOP_TEST("a descriptor is given to an operation as it is, and stays its owner's") {
+  const auto fd = co_await io::openat(AT_FDCWD, "/dev/zero", O_RDONLY);
+  std::array<char, 4> bytes{'a', 'b', 'c', 'd'};
+  const std::size_t n = co_await io::read(fd, bytes);
+  CHECK(n == 4);
+  CHECK(bytes[3] == 0);
+  CHECK(::fcntl(fd, F_GETFD) >= 0);
+  static_assert(!std::is_convertible_v<rondo::descriptor, int>);  // it would be closed at once
+}
+
+LOOP_TEST("a number that nobody owns is closed as a descriptor is") {
+  pipe_ends pipe;
+  const int number = pipe.reader.release();
+  std::array<char, 1> byte;
+  auto reading = rondo::spawn(code_of(io::read(number, byte)));
+  co_await rondo::yield();
+  co_await io::close(number);
+  const std::error_code code = co_await reading;
+  CHECK(code == rondo::errc::closed);
+  CHECK(::fcntl(number, F_GETFD) == -1);
+}
+
 LOOP_TEST("closing nothing is an error, and ends nothing that has no descriptor") {
   const std::uint32_t word = 0;
   auto waiting = rondo::spawn(code_of(io::futex_wait(&word, 0)));

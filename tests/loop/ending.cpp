@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/descriptors.hpp"
 #include "support/loop_test.hpp"
 
 using namespace std::chrono_literals;
@@ -130,6 +131,16 @@ ON_BOTH_RINGS("a loop that was abandoned does not hinder the next run", {
   static rondo::event& never_set = *new rondo::event;  // its waiter stays for ever
   CHECK_THROWS_AS(rondo::run(leave(never_set), patient_for(1ms, all)), drain_error);
   CHECK(rondo::run([]() -> task<int> { co_return 3; }()) == 3);
+})
+
+ON_BOTH_RINGS("a drain_error that the root throws is its own, and its loop ends as usual", {
+  const auto before = rondo_test::open_descriptors();
+  const auto root = []() -> task<> {
+    throw drain_error("of another loop");
+    co_return;
+  };
+  CHECK_THROWS_AS(rondo::run(root()), drain_error);
+  CHECK(rondo_test::open_descriptors() == before);
 })
 
 ON_BOTH_RINGS("with virtual time drain_timeout is real, and ends a deadlock", {

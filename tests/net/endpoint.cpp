@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <set>
 #include <stdexcept>
@@ -152,6 +153,7 @@ TEST_CASE("a Unix socket has a path or an abstract name, and no port") {
   CHECK(path.address() == "/run/app.sock");
   CHECK(to_string(path) == "/run/app.sock");
   CHECK(path.native_size() == offsetof(sockaddr_un, sun_path) + 14);  // with its NUL
+  CHECK(endpoint::unix_path(std::filesystem::path("/run/app.sock")) == path);
   const endpoint abstract = endpoint::unix_path("@app");
   CHECK(to_string(abstract) == "@app");
   CHECK(abstract.native_size() == offsetof(sockaddr_un, sun_path) + 4);  // and without

@@ -113,6 +113,13 @@ LOOP_TEST("after shutdown_write the other direction goes on") {
   CHECK(code == std::errc::broken_pipe);
 }
 
+LOOP_TEST("shutdown_write may be awaited, as that of other streams is") {
+  tcp_ends ends = co_await tcp_pair();
+  co_await ends.a.shutdown_write();
+  const std::string all = co_await read_to_end(ends.b);
+  CHECK(all.empty());
+}
+
 LOOP_TEST("shutdown_write of a connection that the peer has reset is no error") {
   tcp_ends ends = co_await tcp_pair();
   reset(ends.b);

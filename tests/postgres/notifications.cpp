@@ -172,3 +172,18 @@ POSTGRES_TEST("a server that dies, and a close, end the wait with connection_los
   }
   CHECK(rondo_test::open_descriptors() == before);
 }
+
+POSTGRES_TEST("a stream of notifications that is closed leaves what comes to the next one") {
+  auto a = co_await postgres::connect(server.conninfo());
+  auto b = co_await postgres::connect(server.conninfo());
+  co_await a.query("listen jobs");
+  auto first = a.notifications();
+  co_await first.close();
+  co_await notify(b, "kept");
+  const auto none = co_await first.next();
+  CHECK(!none);
+  auto second = a.notifications();
+  const auto n = co_await second.next();
+  REQUIRE(n);
+  CHECK(n->payload == "kept");
+}

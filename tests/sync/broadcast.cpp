@@ -179,3 +179,18 @@ LOOP_TEST("a value for many subscribers allocates nothing") {
   const auto during = rondo_test::allocations() - before;
   if constexpr (RONDO_FRAME_POOL != 0) CHECK(during == 0);
 }
+
+TASK_TEST("a subscriber that is closed gets nothing any more, and the others do") {
+  broadcast<int> b(1);
+  auto leaves = b.subscribe();
+  auto stays = b.subscribe();
+  b.send(1);
+  b.send(2);
+  co_await leaves.close();
+  const auto none = co_await leaves.next();  // nor is it told what it has missed
+  CHECK(!none);
+  const auto code = co_await rondo::as_result(stays.next());
+  CHECK(!code);
+  const auto second = co_await stays.next();
+  CHECK(second == 2);
+}

@@ -167,3 +167,10 @@ TEST_CASE("a period must be positive") {
   CHECK_THROWS_AS(interval::starting_now(0ns), std::invalid_argument);
   CHECK_NOTHROW(interval(std::chrono::duration<double, std::nano>(0.25)));  // rounded up
 }
+
+LOOP_TEST("an interval is closed like other streams, and nothing comes of it") {
+  interval ticks = interval::starting_now(1h);
+  co_await ticks.close();
+  const auto first = co_await ticks.next();
+  CHECK(first);
+}

@@ -29,6 +29,7 @@
 #include <utility>
 
 #include <rondo/core/awaitable.hpp>
+#include <rondo/core/done.hpp>
 #include <rondo/core/promise.hpp>
 
 namespace rondo {
@@ -63,19 +64,17 @@ class [[nodiscard("a generator does nothing until next() is awaited")]] async_ge
   };
 
   async_generator(async_generator && other) noexcept
-      : coroutine_(std::exchange(other.coroutine_, nullptr)) {}
+      : coroutine_(std::exchange(other.coroutine_, nullptr)), closed_(other.closed_) {}
   async_generator& operator=(async_generator&& other) noexcept {
     async_generator(std::move(other)).swap(*this);
     return *this;
   }
-  ~async_generator() {
-    if (!coroutine_) return;
-    RONDO_ASSERT(!coroutine_.promise().runs(),
-                 "an async_generator was destroyed while its next() was awaited");
-    coroutine_.destroy();
-  }
+  ~async_generator() { end(); }
 
-  void swap(async_generator & other) noexcept { std::swap(coroutine_, other.coroutine_); }
+  void swap(async_generator & other) noexcept {
+    std::swap(coroutine_, other.coroutine_);
+    std::swap(closed_, other.closed_);
+  }
 
   /// Runs the body until its next co_yield. Gives: an optional with that value, empty when the body
   /// has ended.
@@ -83,8 +82,16 @@ class [[nodiscard("a generator does nothing until next() is awaited")]] async_ge
   /// was canceled before, the body is not touched. A value that nobody took is given by the next
   /// call.
   [[nodiscard]] next_description next()& noexcept {
-    RONDO_ASSERT(coroutine_, "an async_generator was used after it was moved from");
+    RONDO_ASSERT(coroutine_ || closed_, "an async_generator was used after it was moved from");
     return next_description(coroutine_);
+  }
+
+  /// Ends the body where it is: what it holds is destroyed, as at the end of a function that throws.
+  /// `next` gives an empty optional from here on.
+  detail::done close()& noexcept {
+    end();
+    closed_ = true;
+    return {};
   }
 
  private:
@@ -92,7 +99,15 @@ class [[nodiscard("a generator does nothing until next() is awaited")]] async_ge
   explicit async_generator(std::coroutine_handle<promise_type> coroutine) noexcept
       : coroutine_(coroutine) {}
 
+  void end() noexcept {
+    if (!coroutine_) return;
+    RONDO_ASSERT(!coroutine_.promise().runs(),
+                 "an async_generator was destroyed while its next() was awaited");
+    std::exchange(coroutine_, nullptr).destroy();
+  }
+
   std::coroutine_handle<promise_type> coroutine_;
+  bool closed_ = false;
 };
 
 // Implementation
@@ -178,6 +193,7 @@ class generator_next : ready_node {
       line.refuse(*this);
       return true;
     }
+    if (!coroutine_) return line.loop().ready_at_once(*this);  // it was closed
     auto& promise = coroutine_.promise();
     RONDO_ASSERT(!promise.runs(), "two tasks await the next() of one async_generator");
     if (coroutine_.done()) {
@@ -199,12 +215,14 @@ class generator_next : ready_node {
   }
   [[nodiscard]] outcome how() const noexcept {
     if (refused_) return outcome::canceled;
+    if (!coroutine_) return outcome::value;
     const std::exception_ptr& error = coroutine_.promise().error();
     if (!error) return outcome::value;
     return line_->canceled() && is_cancellation(error) ? outcome::canceled : outcome::error;
   }
   std::optional<T> take() {
     if (refused_) [[unlikely]] throw operation_canceled();
+    if (!coroutine_) return std::nullopt;
     return coroutine_.promise().take();
   }
 

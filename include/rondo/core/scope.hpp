@@ -116,7 +116,7 @@ class scope {
 
   /// What it is suspended on; null while it runs, or is about to.
   [[nodiscard]] leaf* suspended_on() const noexcept { return leaf_; }
-  /// The co_await at which one of its coroutines was last suspended.
+  /// The last co_await of an operation in one of its coroutines.
   void suspends_at(source_location place) noexcept { place_ = place; }
   [[nodiscard]] source_location place() const noexcept { return place_; }
   /// Since when; see loop_base::watched_time.

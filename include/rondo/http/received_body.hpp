@@ -85,7 +85,8 @@ class received_body final : exchange {
     co_return n;
   }
   using exchange::head;
-  /// Gives up what has not come yet.
+  void give_up_rest() noexcept { abandon(); }
+  /// Gives up what has not come yet, too.
   [[nodiscard]] request&& take_back() noexcept {
     abandon();
     return exchange::take_back();

@@ -12,11 +12,13 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <rondo/config.hpp>
+#include <rondo/core/done.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/http/header_map.hpp>
 #include <rondo/http/received_body.hpp>
@@ -59,7 +61,15 @@ class streamed_response {
   /// operation_canceled when the loop of the request has ended.
   [[nodiscard]] task<std::size_t> read(mutable_buffer to) & {
     RONDO_ASSERT(body_ != nullptr, "an empty http::streamed_response was read");
-    return body_->read(to);
+    return closed_ ? nothing() : body_->read(to);
+  }
+  /// The same as a string of at most 16 KiB; empty optional at the end.
+  [[nodiscard]] task<std::optional<std::string>> next() &;
+  /// Gives up what has not come yet, whose connection is not used again; `read` gives 0 from here on,
+  /// `next` an empty optional. What is known of the answer stays.
+  rondo::detail::done close() & noexcept {
+    if (body_ != nullptr && !std::exchange(closed_, true)) body_->give_up_rest();
+    return {};
   }
 
  private:
@@ -71,8 +81,18 @@ class streamed_response {
     return body_->head();
   }
 
+  static task<std::size_t> nothing() { co_return 0; }
+
   std::unique_ptr<detail::received_body> body_;
+  bool closed_ = false;
 };
+
+inline task<std::optional<std::string>> streamed_response::next() & {
+  std::string part(std::size_t{16} << 10, '\0');
+  part.resize(co_await read(part));
+  if (part.empty()) co_return std::nullopt;
+  co_return part;
+}
 
 static_assert(async_reader<streamed_response>);
 

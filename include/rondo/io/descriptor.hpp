@@ -26,6 +26,9 @@ class descriptor {
   /// Takes over a descriptor that somebody else opened.
   [[nodiscard]] static descriptor adopt(int fd) noexcept { return descriptor(fd); }
   [[nodiscard]] int native_handle() const noexcept { return fd_; }
+  /// So that it can be given to the functions of rondo::io; it stays its owner's.
+  operator int() const& noexcept { return fd_; }
+  operator int() && = delete;  // it would be closed before it was used
   /// Gives it up without closing it.
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
   [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }

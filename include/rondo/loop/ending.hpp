@@ -11,6 +11,7 @@
 // (loop/deadlock.hpp); and with loop_options::drain_timeout, that it takes too long.
 
 #include <chrono>
+#include <new>
 #include <string_view>
 #include <utility>
 
@@ -35,6 +36,8 @@ class ending : public engine {
   [[nodiscard]] bool finish() noexcept {
     return finish_until(patience_ > patience_.zero() ? loop_clock::real_now() + patience_ : never);
   }
+  /// Whether it was last time.
+  [[nodiscard]] bool gave_up() const noexcept { return gave_up_; }
   /// However long it takes.
   void finish_at_last() noexcept { static_cast<void>(finish_until(never)); }
 
@@ -62,7 +65,8 @@ class ending : public engine {
     }
     if (in_time) cancel_everything_in_flight();
     while (in_time && (kernel_holds_something() || has_ready())) in_time = turn_until(limit);
-    if (!in_time) [[unlikely]] report_overdue();
+    gave_up_ = !in_time;
+    if (gave_up_) [[unlikely]] report_overdue();
     wound_up();
     finishing_ = false;
     stuck_ = false;
@@ -87,23 +91,30 @@ class ending : public engine {
   }
 
   [[gnu::cold]] void report_overdue() noexcept {
-    report({unhandled_error::kind::left_over, {}, nullptr,
-            "what was left when the root had ended was canceled, and has not ended within "
-            "drain_timeout:\n" +
-                task_tree(*this)});
+    try {
+      report({unhandled_error::kind::left_over, {}, nullptr,
+              "what was left when the root had ended was canceled, and has not ended within "
+              "drain_timeout:\n" +
+                  task_tree(*this)});
+    } catch (const std::bad_alloc&) {  // drain_error says it in fewer words
+    }
   }
 
   [[gnu::cold]] void tell_of_those_left() noexcept {
     for_each_owned([this](spawned_base& task) {
       if (task.line.canceled()) return;
-      report({unhandled_error::kind::left_over, task.name(), nullptr,
-              in_words(task.name()) + " was left when the root had ended, and is canceled: " +
-                  describe(task.line)});
+      try {
+        report({unhandled_error::kind::left_over, task.name(), nullptr,
+                in_words(task.name()) + " was left when the root had ended, and is canceled: " +
+                    describe(task.line)});
+      } catch (const std::bad_alloc&) {  // then it is not said
+      }
     });
   }
 
   std::chrono::nanoseconds patience_;
   bool finishing_ = false;
+  bool gave_up_ = false;
   bool stuck_ = false;  // what was canceled does not end, and that was reported
 };
 

@@ -93,6 +93,9 @@ class event_loop final : public detail::ending, public detail::spawns<event_loop
     inbox_.wake();
   }
 
+  /// Whether the last run has left something behind; see loop_options::drain_timeout.
+  using ending::gave_up;
+
   /// The time of this turn. Relative durations are measured from a fresh look at the clock instead.
   /// Virtual time begins when the loop is made, at the steady clock's time, so that a moment that
   /// was reckoned from that clock is about right; from then on only the loop moves it.

@@ -39,9 +39,6 @@ struct loop_options {
   /// If automatic, the environment may name one: RONDO_BACKEND=epoll. See event_loop::backend.
   rondo::backend backend = rondo::backend::automatic;
   rondo::clock clock = rondo::clock::steady;
-  /// Virtual time passes over what may wait for ever (a socket, a pipe, a oneshot) when nothing has
-  /// arrived for this long, in real time.
-  std::chrono::nanoseconds virtual_grace = std::chrono::milliseconds(5);
   /// Looks for what is slow or forgotten, and tells on_unhandled: slow_resume, never_awaited,
   /// left_over; the default one then prints suppressed errors, too. Tells format_tasks since when
   /// a task has been suspended. Costs two looks at the clock for each resumption.
@@ -68,6 +65,9 @@ struct loop_options {
   /// Called on the loop's thread with every error that nobody awaited. The default prints one line
   /// on stderr, and nothing for suppressed errors. Must not throw.
   std::function<void(const unhandled_error&)> on_unhandled;
+  /// Virtual time passes over what may wait for ever (a socket, a pipe, a oneshot) when nothing has
+  /// arrived for this long, in real time.
+  std::chrono::nanoseconds virtual_grace = std::chrono::milliseconds(5);
   /// For tests: see rondo/testing.hpp.
   std::shared_ptr<detail::interference> interference{};
 

@@ -114,8 +114,8 @@ auto run(A&& root, loop_options options = {}) -> await_result_t<A> {
     if (guard.hit()) throw interrupted();
     throw;
   } catch (const drain_error&) {
-    detail::loop_of_run::abandon(std::move(own));
-    throw;
+    if (own->loop.gave_up()) detail::loop_of_run::abandon(std::move(own));
+    throw;  // it may be the error of a loop inside, too
   }
 }
 

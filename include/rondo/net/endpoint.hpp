@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <charconv>
 #include <compare>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -56,6 +57,14 @@ class endpoint {
   /// A Unix socket, at most 107 bytes of path. One that begins with '@' is abstract (unix(7)).
   /// Throws: std::invalid_argument.
   [[nodiscard]] static endpoint unix_path(std::string_view path);
+  /// The same for a std::filesystem::path.
+  template <typename Path>
+    requires requires(const Path& p) {
+      { p.native() } -> std::convertible_to<std::string_view>;
+    }
+  [[nodiscard]] static endpoint unix_path(const Path& path) {
+    return unix_path(std::string_view(path.native()));
+  }
 
   /// From what the kernel gave. Throws: std::invalid_argument for other families.
   [[nodiscard]] static endpoint from_native(const sockaddr* address, socklen_t length);

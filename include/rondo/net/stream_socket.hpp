@@ -15,6 +15,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <rondo/core/done.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/io/buffer.hpp>
 #include <rondo/io/operation.hpp>
@@ -91,9 +92,11 @@ class stream_socket : public socket_base {
       std::uint64_t length = std::numeric_limits<std::uint64_t>::max()) &;
 
   /// Tells the peer that nothing more will come; it reads 0. Reading goes on. A peer that has gone
-  /// already is no error. Throws: std::system_error.
-  void shutdown_write() {
+  /// already is no error. It is done here and now; awaiting it, as that of other streams, is allowed.
+  /// Throws: std::system_error.
+  done shutdown_write() {
     if (::shutdown(native_handle(), SHUT_WR) != 0 && errno != ENOTCONN) throw_errno("shutdown");
+    return {};
   }
 
   /// Throws: std::system_error, when it is not connected any more.

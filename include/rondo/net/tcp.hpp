@@ -53,7 +53,7 @@ class tcp_stream : public detail::stream_socket {
   [[nodiscard]] static task<tcp_stream> connect(std::string host, std::uint16_t port);
 
   /// Whether small messages are sent at once, which is the default, or collected for a moment.
-  void set_no_delay(bool on) { set_option(IPPROTO_TCP, TCP_NODELAY, static_cast<int>(on)); }
+  void set_no_delay(bool on = true) { set_option(IPPROTO_TCP, TCP_NODELAY, static_cast<int>(on)); }
 
   /// Whether a peer that says nothing is asked from time to time if it is still there; off by
   /// default. After how long it is asked first, and how often then, is the system's: see tcp(7).

@@ -15,6 +15,7 @@
 
 #include <rondo/compose/cancellation.hpp>
 #include <rondo/compose/when_any.hpp>
+#include <rondo/core/done.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/postgres/session.hpp>
 
@@ -31,9 +32,16 @@ class notification_stream {
   /// Canceled: nothing is lost, and it may be called again.
   /// Throws: error (connection_lost).
   [[nodiscard]] task<std::optional<notification>> next() &;
+  /// `next` gives an empty optional from here on. What comes is kept for the next stream; LISTEN is in
+  /// force until UNLISTEN.
+  rondo::detail::done close() & noexcept {
+    closed_ = true;
+    return {};
+  }
 
  private:
   detail::session* session_;
+  bool closed_ = false;
 };
 
 // Implementation
@@ -43,6 +51,7 @@ inline task<std::optional<notification>> notification_stream::next() & {
   const detail::session::polling here(s);
   const bool canceled = co_await cancellation_requested();
   if (canceled) co_await checkpoint();
+  if (closed_) co_return std::nullopt;
   for (;;) {
     auto first = s.take_notification();
     if (first) co_return first;

@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include <rondo/core/done.hpp>
 #include <rondo/core/wait_list.hpp>
 #include <rondo/sync/basic_channel.hpp>
 
@@ -69,6 +70,11 @@ class broadcast {
     /// everything was given.
     /// Throws: lagged, and what copying a value throws. Canceled: nothing is lost.
     [[nodiscard]] next_description next() & noexcept { return next_description(*this); }
+    /// No more values: `next` gives an empty optional from here on.
+    detail::done close() & noexcept {
+      closed_ = true;
+      return {};
+    }
 
    private:
     friend broadcast;
@@ -76,18 +82,19 @@ class broadcast {
     explicit subscription(broadcast& to) noexcept : to_(&to), position_(to.sent_) {}
 
     [[nodiscard]] std::uint64_t missed() const noexcept {
+      if (closed_) return 0;
       const std::uint64_t oldest = to_->sent_ - to_->kept_;
       return position_ < oldest ? oldest - position_ : 0;
     }
     [[nodiscard]] bool has_something() const noexcept {
-      return position_ != to_->sent_ || to_->closed_;
+      return closed_ || position_ != to_->sent_ || to_->closed_;
     }
     std::optional<T> take() {
       if (const std::uint64_t n = missed()) {
         position_ += n;
         throw lagged(n);
       }
-      if (position_ == to_->sent_) return std::nullopt;
+      if (closed_ || position_ == to_->sent_) return std::nullopt;
       std::optional<T> value(to_->slot(position_));
       ++position_;
       return value;
@@ -95,6 +102,7 @@ class broadcast {
 
     broadcast* to_;
     std::uint64_t position_;  // of the next value that it gets
+    bool closed_ = false;
   };
 
   /// capacity: how many values are remembered; memory for them is allocated here. Throws:

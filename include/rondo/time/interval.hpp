@@ -12,6 +12,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include <rondo/core/done.hpp>
 #include <rondo/time/sleep.hpp>
 
 namespace rondo {
@@ -58,6 +59,8 @@ class interval {
   /// Waits for the next tick. Gives: the moment that it was scheduled for; never empty. Canceled:
   /// the tick is not lost.
   [[nodiscard]] next_description next() & noexcept { return next_description(*this); }
+  /// For those who close every stream: between two ticks there is nothing to end.
+  detail::done close() & noexcept { return {}; }
 
  private:
   interval(std::chrono::nanoseconds period, missed_ticks missed, time_point first)

@@ -5,6 +5,7 @@
 // something is, tells a socket's peer; so what is in flight is canceled first.
 
 #include <algorithm>
+#include <concepts>
 #include <cstdint>
 #include <utility>
 
@@ -73,6 +74,13 @@ namespace rondo::io {
 /// Not canceled itself, and not refused in a canceled scope.
 inline auto close(descriptor fd) {
   return operation<detail::close_op>(detail::close_op{std::move(fd)});
+}
+
+/// The same for one that nobody owns, or whose owner has released it. It is closed also when this is
+/// not awaited.
+template <std::same_as<int> Int>
+auto close(Int fd) {
+  return close(descriptor(fd));
 }
 
 }  // namespace rondo::io
