@@ -19,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "support/attributes.hpp"
 #include "support/loop_test.hpp"
 #include "support/other_loop.hpp"
 
@@ -325,10 +326,11 @@ task<> each_that_is_short(Visit visit) {
                  [&] { return io::renameat(AT_FDCWD, new_file(), AT_FDCWD, new_name()); });
   co_await visit("unlinkat", [&] { return io::unlinkat(AT_FDCWD, new_file()); });
   std::array<char, 16> space{};
-  co_await visit("setxattr", [&] { return io::setxattr(name, "user.a", "x"); });
-  co_await visit("fsetxattr", [&] { return io::fsetxattr(fd, "user.a", "x"); });
-  co_await visit("getxattr", [&] { return io::getxattr(name, "user.a", space); });
-  co_await visit("fgetxattr", [&] { return io::fgetxattr(fd, "user.a", space); });
+  const std::string known = attribute("a");
+  co_await visit("setxattr", [&] { return io::setxattr(name, known, "x"); });
+  co_await visit("fsetxattr", [&] { return io::fsetxattr(fd, known, "x"); });
+  co_await visit("getxattr", [&] { return io::getxattr(name, known, space); });
+  co_await visit("fgetxattr", [&] { return io::fgetxattr(fd, known, space); });
   co_await visit("statx", [&] { return io::statx(AT_FDCWD, name); });
   co_await visit("file_status", [&] { return file_status(name); });
   co_await visit("file::status", [&] { return f.status(); });
