@@ -204,6 +204,7 @@ LOOP_TEST("what cannot be copied is an error that names the paths") {
 
 LOOP_TEST("an error in the progress function ends the copy") {
   const digits d;
+  co_await copy_file(d.path, d.folder / "b");  // what the loop keeps for older kernels is there
   const auto before = rondo_test::open_descriptors();
   const auto fails = [](std::uint64_t) { throw std::runtime_error("enough"); };
   const std::string words = co_await words_of(copy_file(d.path, d.folder / "b", fails));
