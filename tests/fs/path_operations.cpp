@@ -76,8 +76,9 @@ LOOP_TEST("rename_file gives another name, and replaces what has it") {
   co_await rondo::rename_file(d.path, d.folder / "other");
   CHECK_FALSE(exists(d.path));
   CHECK(text_in(d.folder / "other") == "0123456789");
-  const std::string words = co_await words_of(rondo::rename_file(d.path, "x"));
-  CHECK(words == "rename " + d.path + " to x: " + std::system_category().message(ENOENT));
+  const std::string x = d.folder / "x";
+  const std::string words = co_await words_of(rondo::rename_file(d.path, x));
+  CHECK(words == "rename " + d.path + " to " + x + ": " + std::system_category().message(ENOENT));
 }
 
 LOOP_TEST("a path operation in a canceled scope does nothing") {
