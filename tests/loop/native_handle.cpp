@@ -108,10 +108,12 @@ class gate {
    public:
     explicit state(gate& g) noexcept : gate_(g) {}
     bool start(rondo::detail::scope& line, rondo::detail::continuation told) noexcept {
-      return line.canceled() ? refuse(line, told) : wait_in(gate_.waiting_, line, told);
+      return line.canceled() ? refuse(line, told) : wait_in(gate_.waiting_, line, told, kind);
     }
 
    private:
+    static constexpr rondo::detail::leaf_kind kind{"gate", &end_canceled};
+
     gate& gate_;
   };
   class passing : public rondo::detail::only_in_rondo {
@@ -690,3 +692,37 @@ TEST_CASE("with virtual time the descriptor is readable when time may jump") {
   }
   CHECK(h.comes_to_rest());
 }
+
+ON_BOTH_RINGS("a number that is closed and given out again behind the loop's back wakes the host", {
+  rondo::event_loop loop;
+  host h(loop);
+  int number = -1;
+  int writer = -1;
+  const auto renew = [&] {
+    int ends[2];
+    if (number >= 0) ::close(number);
+    REQUIRE(::pipe(ends) == 0);
+    if (number >= 0 && ends[0] != number) {
+      REQUIRE(::dup2(ends[0], number) == number);
+      ::close(ends[0]);
+      ends[0] = number;
+    }
+    number = ends[0];
+    if (writer >= 0) ::close(writer);
+    writer = ends[1];
+  };
+  for (int life = 0; life < 3; ++life) {
+    renew();
+    std::array<char, 1> byte{};
+    auto reading = loop.spawn([](int fd, std::array<char, 1>& to) -> task<std::size_t> {
+      co_return co_await rondo::io::read(fd, to);
+    }, number, std::ref(byte));
+    h.settle();
+    CHECK_FALSE(reading.done());
+    REQUIRE(::write(writer, "x", 1) == 1);
+    REQUIRE(h.drive_until([&] { return reading.done(); }));
+    CHECK(byte[0] == 'x');
+  }
+  ::close(number);
+  ::close(writer);
+})

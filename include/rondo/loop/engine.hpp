@@ -209,6 +209,7 @@ class engine : public loop_base, spawner {
     send_cancels();
     // The soft ring is entered in any case: its descriptor stays readable until it has looked.
     if (ring_.has_unsubmitted() || ring_.pollable() >= 0) ring_.enter(false, nullptr);
+    ring_.be_polled();
     const bool deaf = ring_.notify(embedding_->notices()) != 0;  // for want of memory
     inbox_.sleeps_on(embedding_->notices());
     embedding_->hush();  // what comes later than this is seen below, or is a new notice

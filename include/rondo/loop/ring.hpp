@@ -162,6 +162,10 @@ class ring {
                             : io_uring_unregister_buf_ring(&queues_, group);
   }
 
+  /// Before somebody else sleeps until `pollable` is readable.
+  void be_polled() noexcept {
+    if (soft_ != nullptr) soft_->be_polled();
+  }
   /// A descriptor that is readable when the soft ring has something to do; -1 for the kernel's
   /// ring, whose own does not tell.
   [[nodiscard]] int pollable() const noexcept { return soft_ != nullptr ? soft_->pollable() : -1; }
@@ -247,6 +251,7 @@ class ring {
   /// Before the kernel is entered: false if there are completions, so that it does not sleep.
   bool enter_beside() noexcept {
     beside_->enter(false, nullptr);
+    if (!beside_->has_completions()) beside_->be_polled();
     if (beside_->has_completions()) return false;
     if (beside_poll_.armed) return true;
     io_uring_sqe* const entry = reserve();

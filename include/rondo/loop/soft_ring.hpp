@@ -52,6 +52,12 @@ class soft_ring : soft_service {
   /// most for `timeout` (relative; null: no limit). How many were taken, or a negative errno.
   int enter(bool wait, const __kernel_timespec* timeout) noexcept;
 
+  /// Before somebody else sleeps until `pollable` is readable: who waits on a belief is told about
+  /// again, as `enter` does before it sleeps for long.
+  void be_polled() noexcept {
+    waits.check_beliefs();
+    readiness_.tell();
+  }
   /// Readable when `enter` has something to do.
   [[nodiscard]] int pollable() const noexcept { return waits.native_handle(); }
 
@@ -211,6 +217,7 @@ inline void soft_ring::wait_for_process(soft_entry& s) noexcept {
     s.fd = static_cast<int>(::syscall(SYS_pidfd_open, s.ask.fd, 0));
     if (s.fd < 0) return end(s, -errno);
     s.owns_fd = true;
+    waits.begin_again(s.fd);
   }
   wait(s, soft::side::reading);
 }

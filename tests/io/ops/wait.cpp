@@ -69,6 +69,22 @@ task<> the_end_of_a_child() {
   CHECK(words == "waitid: " + std::system_category().message(ECHILD));
 }
 
+/// What waits for them may get the same number of a descriptor again and again.
+task<> children_one_after_the_other() {
+  for (int i = 0; i < 3; ++i) co_await the_end_of_a_child();
+  for (char i = 0; i < 3; ++i) {
+    child c;
+    const int number = static_cast<int>(::syscall(SYS_pidfd_open, c.pid(), 0));
+    REQUIRE(number >= 0);
+    auto waiting = rondo::spawn(waited(P_PIDFD, static_cast<id_t>(number), WEXITED));
+    for (int n = 0; n < 3; ++n) co_await round_trip();
+    c.ends_with(i);
+    const siginfo_t end = co_await waiting;
+    CHECK(end.si_status == i);
+    ::close(number);  // without a word to the loop
+  }
+}
+
 task<> other_changes_of_a_child() {
   child c;
   const siginfo_t nothing = co_await io::waitid(P_PID, c.id(), WEXITED | WNOHANG);
@@ -154,6 +170,14 @@ LOOP_TEST("waitid gives the end of a child, once") { co_await the_end_of_a_child
 LOOP_TEST("waitid gives the end of a child, once, where the kernel cannot do it") {
   lack(rondo::detail::opcode::waitid);
   co_await the_end_of_a_child();
+}
+
+LOOP_TEST("waitid gives the ends of children, one after the other") {
+  co_await children_one_after_the_other();
+}
+LOOP_TEST("waitid gives the ends of children, one after the other, where the kernel cannot do it") {
+  lack(rondo::detail::opcode::waitid);
+  co_await children_one_after_the_other();
 }
 
 LOOP_TEST("waitid gives other changes of a child, and looks") { co_await other_changes_of_a_child(); }
