@@ -71,9 +71,13 @@ int transfer_when_ready(const io_uring_sqe& e, const soft_progress& p, const iov
   if (!is_ready(e.fd, Writing ? POLLOUT : POLLIN)) return must_wait;
   ssize_t n = 0;
   if constexpr (Writing) {
-    const bool small = count == 1 && parts[0].iov_len <= PIPE_BUF;
-    n = small ? ::writev(e.fd, parts, 1)
-              : ::write(e.fd, parts[0].iov_base, std::min<std::size_t>(parts[0].iov_len, PIPE_BUF));
+    iovec fitting[16];
+    int fits = 0;
+    for (std::size_t room = PIPE_BUF; fits < std::min(count, 16) && room != 0; ++fits) {
+      fitting[fits] = {parts[fits].iov_base, std::min(parts[fits].iov_len, room)};
+      room -= fitting[fits].iov_len;
+    }
+    n = ::writev(e.fd, fitting, fits);
   } else {
     n = ::readv(e.fd, parts, count);
   }

@@ -2,6 +2,11 @@
 
 #include <rondo/io/ops/read_write.hpp>
 
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
 #include <string>
 #include <vector>
 
@@ -164,6 +169,19 @@ LOOP_TEST("writev writes one buffer after the other") {
   CHECK(read == 10);
   CHECK(all == "0ABCDE6789");
 }
+
+ON_BOTH_RINGS("writev writes several buffers at once also to a terminal", {
+  const rondo::descriptor terminal(::posix_openpt(O_RDWR | O_NOCTTY));
+  const bool there = terminal && ::grantpt(terminal) == 0 && ::unlockpt(terminal) == 0;
+  const rondo::descriptor shell(there ? ::open(::ptsname(terminal), O_RDWR | O_NOCTTY) : -1);
+  if (!shell) SKIP("needs a pseudoterminal");
+  std::string words[] = {"wo", "rld"};
+  const iovec parts[] = {{words[0].data(), 2}, {words[1].data(), 3}};
+  CHECK(rondo::run(io::writev(shell, parts, 2)) == 5);
+  char text[10] = "";
+  CHECK(::read(terminal, text, sizeof text) == 5);
+  CHECK(std::string(text) == "world");
+})
 
 LOOP_TEST("a writev that is canceled while there is no room ends as canceled") {
   pipe_ends pipe(4096);
