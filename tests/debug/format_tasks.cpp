@@ -85,9 +85,9 @@ VIRTUAL_TEST("format_tasks shows who runs, what others are suspended on, and wha
 
 LOOP_TEST("format_tasks names the descriptor of an operation") {
   auto [in, out] = rondo::make_pipe();
-  auto reading = spawn([&in = in]() -> task<> {
+  auto reading = spawn([&from = in]() -> task<> {
     char byte = 0;
-    co_await in.read(rondo::mutable_buffer(&byte, 1));
+    co_await from.read(rondo::mutable_buffer(&byte, 1));
   });
   co_await settle();
   CHECK(tree() == "root: runs\nspawned: read on descriptor " +
