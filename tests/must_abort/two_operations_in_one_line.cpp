@@ -16,7 +16,8 @@ int main() {
 #else
   bare_loop loop;
   rondo::detail::scope line(loop);
-  rondo::detail::leaf first{[](rondo::detail::leaf&) noexcept {}};
+  static constexpr rondo::detail::leaf_kind kind{"a test's", [](rondo::detail::leaf&) noexcept {}};
+  rondo::detail::leaf first{&kind};
   rondo::detail::leaf second = first;
   line.enter(first);
   line.enter(second);

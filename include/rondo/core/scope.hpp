@@ -51,7 +51,8 @@ struct leaf {
 
 class scope {
  public:
-  scope() noexcept : name_(nullptr) {}  // opened before it is used
+  /// As if ended; it is opened before it is used.
+  scope() noexcept : name_(nullptr), ended_(true) {}
   explicit scope(loop_base& loop) noexcept : name_(nullptr) { open(loop); }
   scope(const scope&) = delete;
   scope& operator=(const scope&) = delete;
