@@ -200,6 +200,24 @@ VIRTUAL_TEST("format_tasks shows what tasks of one loop wait for among themselve
   co_await end(all);
 }
 
+LOOP_TEST("format_tasks shows the handlers of a service") {
+  auto listener = rondo::tcp_listener::bind(rondo::endpoint::loopback(0));
+  const auto at = listener.local_endpoint();
+  const auto handler = [](rondo::tcp_stream peer) -> task<> {
+    char byte = 0;
+    co_await peer.read(rondo::mutable_buffer(&byte, 1));
+  };
+  auto service = spawn(rondo::serve(listener, handler), spawn_options{.name = "service"});
+  auto client = co_await rondo::tcp_stream::connect(at);
+  std::string text;
+  for (int i = 0; i < 1000 && text.find("serve: recv on descriptor ") == text.npos; ++i) {
+    co_await sleep_for(1ms);
+    text = tree();
+  }
+  CHECK_THAT(text, ContainsSubstring("\nserve: recv on descriptor "));
+  co_await end(service);
+}
+
 VIRTUAL_TEST("format_tasks tells the place in the source, and the function") {
   auto sleeper = spawn([]() -> task<> { co_await sleep_long(); });
   co_await settle();
@@ -248,7 +266,7 @@ TEST_CASE("format_tasks of a loop that does not run shows what is spawned, and o
   event_loop loop;
   CHECK(format_tasks(loop).empty());
   auto later = loop.spawn(sleep_long(), spawn_options{.name = "later"});
-  CHECK(format_tasks(loop) == "later: is ready\n");
+  CHECK(format_tasks(loop) == "later: is ready, or waits for something unknown\n");
   later.cancel();
 }
 

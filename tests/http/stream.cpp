@@ -135,6 +135,19 @@ PYTHON_TEST("a stream that is closed gives nothing any more, and leaves the sess
   CHECK(whole.text() == "xxx");
 }
 
+LOOP_TEST("a stream that is closed ends the read that waits") {
+  const auto slow = start_peer(begins_an_answer);
+  http::session session;
+  auto answer = co_await session.stream(get(slow));
+  std::string part(100, '\0');
+  static_cast<void>(co_await answer.read(part));
+  auto reading = rondo::spawn(code_of(answer.read(part)));
+  co_await rondo::sleep_for(5ms);
+  CHECK_FALSE(reading.done());
+  answer.close();
+  co_await rondo::with_timeout(10s, reading.wait());
+}
+
 PYTHON_TEST("a streamed body is decompressed, and put together from its chunks") {
   http::session session;
   const std::string zipped = co_await body_of(session, server / "gzip");

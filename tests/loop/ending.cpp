@@ -73,6 +73,35 @@ ON_BOTH_RINGS("what has not ended within drain_timeout is shown, and run throws 
   CHECK(all.size() == 1);
 })
 
+ON_BOTH_RINGS("what the root was given stays as long as those who are left", {
+  std::vector<told> all;
+  rondo::event e;
+  event_loop loop(patient_for(20ms, all));
+  std::string seen;
+  const auto root = [&](std::string given) -> task<> {
+    spawn([&]() -> task<> {
+      co_await stubborn(e);
+      seen = given;
+    });
+    co_await sleep_for(1ms);
+  };
+  CHECK_THROWS_AS(loop.run(root("what a frame of the root holds, too long for small strings")),
+                  drain_error);
+  e.set();
+  loop.run([]() -> task<> { co_await sleep_for(1ms); }());
+  CHECK(seen == "what a frame of the root holds, too long for small strings");
+})
+
+ON_BOTH_RINGS("the longest drain_timeout is no limit", {
+  std::vector<told> all;
+  const auto root = []() -> task<> {
+    spawn([]() -> task<> { co_await shield(sleep_for(20ms)); });
+    co_await sleep_for(1ms);
+  };
+  rondo::run(root(), patient_for(std::chrono::nanoseconds::max(), all));
+  CHECK(all.empty());
+})
+
 ON_BOTH_RINGS("what ends within drain_timeout changes nothing", {
   std::vector<told> all;
   const int value = rondo::run(

@@ -87,7 +87,7 @@ class [[nodiscard("a generator does nothing until next() is awaited")]] async_ge
   }
 
   /// Ends the body where it is: what it holds is destroyed, as at the end of a function that throws.
-  /// `next` gives an empty optional from here on.
+  /// `next` gives an empty optional from here on. Not while a next() is made or awaited.
   detail::done close()& noexcept {
     end();
     closed_ = true;

@@ -252,8 +252,8 @@ class loop_base {
   }
 
   [[nodiscard]] waits_outside& outside() noexcept { return outside_; }
-  /// In nanoseconds of the loop's clock, for those who want to know since when something has been
-  /// suspended; 0 if nobody keeps it.
+  /// In nanoseconds of the steady clock, for those who want to know since when something has been
+  /// suspended: when the step began in which it was; 0 if nobody keeps it.
   [[nodiscard]] std::int64_t watched_time() const noexcept { return watched_time_; }
   /// Whether to look for what is forgotten, and tell.
   [[nodiscard]] bool debug() const noexcept { return debug_; }

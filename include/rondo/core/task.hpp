@@ -33,9 +33,13 @@ class task_state;
 /// Destroys a coroutine that was never started, which a loop in debug mode mentions.
 [[gnu::cold, gnu::noinline]] inline void drop_unawaited(std::coroutine_handle<> made) noexcept {
   if (running_loop != nullptr && running_loop->debug()) {
-    running_loop->report({unhandled_error::kind::never_awaited, {}, nullptr,
-                          "a task was made and destroyed without having been awaited; co_await it, "
-                          "or give it to a combinator or to spawn"});
+    try {
+      running_loop->report(
+          {unhandled_error::kind::never_awaited, {}, nullptr,
+           "a task was made and destroyed without having been awaited; co_await it, or give it to a "
+           "combinator or to spawn"});
+    } catch (const std::bad_alloc&) {  // then it is not said
+    }
   }
   made.destroy();
 }

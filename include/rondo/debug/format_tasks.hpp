@@ -23,7 +23,8 @@ namespace rondo {
 /// The tree of all tasks of a loop, a row each: what each is suspended on and where in the source;
 /// with loop_options::debug, since when; below it, indented, what runs inside it. Spawned tasks come
 /// after the root, with their names.
-/// What is not known: places with clang 14; children of streams that were dropped.
+/// What is not known: places with clang 14; children of streams that were dropped; what a task waits
+/// for that awaits another library's awaitable, or its mutex back from a condition_variable.
 /// Thread: the loop's, in a task or between runs. Throws: std::bad_alloc.
 [[nodiscard]] inline std::string format_tasks(event_loop& loop) {
   return detail::task_tree(loop);

@@ -71,6 +71,7 @@ class file {
  public:
   file() noexcept = default;
   [[nodiscard]] static file adopt(int fd) noexcept { return file(descriptor(fd)); }
+  static file adopt(const descriptor&) = delete;  // it has an owner: release() it
 
   /// Opens a file. `permissions` are for one that is made, less the process's umask.
   /// Throws: std::system_error that names the path.

@@ -85,7 +85,11 @@ class received_body final : exchange {
     co_return n;
   }
   using exchange::head;
-  void give_up_rest() noexcept { abandon(); }
+  /// Whoever reads is told.
+  void give_up_rest() noexcept {
+    abandon();
+    news_.notify_all();
+  }
   /// Gives up what has not come yet, too.
   [[nodiscard]] request&& take_back() noexcept {
     abandon();

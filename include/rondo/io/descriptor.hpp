@@ -5,6 +5,7 @@
 // first line in which it exists.
 
 #include <unistd.h>
+#include <concepts>
 #include <utility>
 
 namespace rondo {
@@ -25,10 +26,13 @@ class descriptor {
 
   /// Takes over a descriptor that somebody else opened.
   [[nodiscard]] static descriptor adopt(int fd) noexcept { return descriptor(fd); }
+  static descriptor adopt(const descriptor&) = delete;  // it has an owner: release() it
   [[nodiscard]] int native_handle() const noexcept { return fd_; }
   /// So that it can be given to the functions of rondo::io; it stays its owner's.
   operator int() const& noexcept { return fd_; }
-  operator int() && = delete;  // it would be closed before it was used
+  operator int() const&& = delete;  // it would be closed before it was used
+  template <std::same_as<bool> Bool>
+  operator Bool() const = delete;  // what was meant: if (fd), static_cast<bool>(fd)
   /// Gives it up without closing it.
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
   [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }

@@ -34,7 +34,9 @@ class ending : public engine {
   /// The run has ended. False: drain_timeout is over, and something is left; it stays the loop's,
   /// and canceled.
   [[nodiscard]] bool finish() noexcept {
-    return finish_until(patience_ > patience_.zero() ? loop_clock::real_now() + patience_ : never);
+    const time_point now = loop_clock::real_now();
+    const bool limited = patience_ > patience_.zero() && patience_ < never - now;
+    return finish_until(limited ? now + patience_ : never);
   }
   /// Whether it was last time.
   [[nodiscard]] bool gave_up() const noexcept { return gave_up_; }
@@ -58,23 +60,23 @@ class ending : public engine {
     finishing_ = true;
     if (debug()) [[unlikely]] tell_of_those_left();
     cancel_owned();
-    bool in_time = true;
-    while (in_time && (owns_tasks() || any_orphans())) {
+    gave_up_ = false;
+    while ((owns_tasks() || any_orphans()) && !gives_up(limit)) {
       if (is_stuck()) [[unlikely]] report_stuck({});
-      in_time = turn_until(limit);
+      turn(limit);
     }
-    if (in_time) cancel_everything_in_flight();
-    while (in_time && (kernel_holds_something() || has_ready())) in_time = turn_until(limit);
-    gave_up_ = !in_time;
+    if (!gave_up_) cancel_everything_in_flight();
+    while (!gave_up_ && (kernel_holds_something() || has_ready()) && !gives_up(limit)) turn(limit);
     if (gave_up_) [[unlikely]] report_overdue();
     wound_up();
     finishing_ = false;
     stuck_ = false;
-    return in_time;
+    return !gave_up_;
   }
-  bool turn_until(time_point limit) noexcept {
-    turn(limit);
-    return limit == never || loop_clock::real_now() < limit;
+  /// Asked while something is left.
+  [[nodiscard]] bool gives_up(time_point limit) noexcept {
+    gave_up_ = limit != never && loop_clock::real_now() >= limit;
+    return gave_up_;
   }
 
   /// What was canceled has not ended, and nothing can happen any more.

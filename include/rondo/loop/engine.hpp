@@ -39,6 +39,11 @@
 
 namespace rondo::detail {
 
+/// Of tasks that are nobody's children, besides the loop.
+struct owner_of_tasks : list_hook {
+  spawner::tasks tasks;
+};
+
 class engine : public loop_base, spawner {
  public:
   // For operations.
@@ -116,10 +121,14 @@ class engine : public loop_base, spawner {
   /// The lines that nobody but the loop awaits: the root, and what it owns.
   void show_lines(observer& to) {
     if (root_ != nullptr) to.child(*root_, "root");
-    owned_.for_each([&to](spawned_base& task) {
+    const auto show_task = [&to](spawned_base& task) {
       to.child(task.line, task.name().empty() ? "spawned" : task.name());
-    });
+    };
+    owned_.for_each(show_task);
+    others_.for_each([&](owner_of_tasks& o) { o.tasks.for_each(show_task); });
   }
+  /// Shows what somebody else owns, until it is unlinked.
+  void show_also(owner_of_tasks& o) noexcept { others_.push_back(o); }
 
   /// Owns a task from now on: it is canceled and awaited before the loop ends.
   void own(spawned_base& task) noexcept { task.launch(*this, owned_); }
@@ -394,6 +403,7 @@ class engine : public loop_base, spawner {
   closings closings_;
   scope* root_ = nullptr;
   spawner::tasks owned_;
+  intrusive_list<owner_of_tasks> others_;
   spawner::tasks unclaimed_;  // they have failed, and nobody has asked yet
   wake_poll wake_poll_;
   std::optional<embedding> embedding_;

@@ -126,6 +126,12 @@ class event_loop final : public detail::ending, public detail::spawns<event_loop
   [[nodiscard]] const loop_options& options() const noexcept { return options_; }
 
  private:
+  /// A root that has ended and whose arguments those may refer to who are left (drain_timeout).
+  struct kept_root {
+    virtual ~kept_root() = default;
+    std::unique_ptr<kept_root> next;
+  };
+
   class running_here;
   template <typename A>
   class root_line;
@@ -151,7 +157,8 @@ class event_loop final : public detail::ending, public detail::spawns<event_loop
   loop_options options_;
   std::atomic<bool> stop_requested_{false};
   std::thread::id thread_{};  // that the loop is bound to
-  bool dropping_ = false;     // what was posted is no longer run
+  std::unique_ptr<kept_root> left_behind_;
+  bool dropping_ = false;  // what was posted is no longer run
 };
 
 /// Starts a task on the running loop, on the next turn.
@@ -208,7 +215,7 @@ inline void event_loop::bind_here() {
 
 /// The line of work that `run` waits for.
 template <typename A>
-class event_loop::root_line : detail::listener {
+class event_loop::root_line : public kept_root, detail::listener {
  public:
   root_line(event_loop& loop, A&& root)
       : listener{&root_line::ended}, line(loop), state_(std::forward<A>(root)) {
@@ -216,7 +223,7 @@ class event_loop::root_line : detail::listener {
   }
   root_line(const root_line&) = delete;
   root_line& operator=(const root_line&) = delete;
-  ~root_line() { static_cast<event_loop&>(line.loop()).root_is(nullptr); }
+  ~root_line() override { static_cast<event_loop&>(line.loop()).root_is(nullptr); }
 
   void start() noexcept {
     const detail::loop_base::running_in now(line.loop(), line);
@@ -227,13 +234,13 @@ class event_loop::root_line : detail::listener {
   [[nodiscard]] bool done() const noexcept { return done_; }
   decltype(auto) take() { return state_.take(); }
   /// Others have not ended in time: that is thrown instead of the root's error.
-  [[noreturn]] void give_up() {
+  void report_error() {
+    if (state_.how() != detail::outcome::error) return;
     try {
       static_cast<void>(state_.take());
     } catch (...) {
       line.loop().report({unhandled_error::kind::suppressed, {}, std::current_exception(), {}});
     }
-    throw drain_error("rondo: what was left when the root had ended has not ended in time");
   }
 
  private:
@@ -289,6 +296,7 @@ inline event_loop::~event_loop() {
     {
       const running_here now(*this);
       finish_at_last();
+      left_behind_ = nullptr;
     }
     detail::running_loop = outer;
   }
@@ -302,7 +310,8 @@ inline event_loop::~event_loop() {
 template <awaitable A>
 auto event_loop::run(A&& root) -> await_result_t<A> {
   const running_here now(*this);
-  root_line<A> line(*this, std::forward<A>(root));
+  auto own = std::make_unique<root_line<A>>(*this, std::forward<A>(root));
+  root_line<A>& line = *own;
   if (stop_requested_.exchange(false)) line.line.cancel();
   watched([&line] { line.start(); });
   detail::deadlock deadlock;
@@ -314,7 +323,13 @@ auto event_loop::run(A&& root) -> await_result_t<A> {
       line.line.cancel();
     }
   }
-  if (!finish()) [[unlikely]] line.give_up();
+  if (!finish()) [[unlikely]] {
+    line.report_error();
+    own->next = std::move(left_behind_);
+    left_behind_ = std::move(own);
+    throw drain_error("rondo: what was left when the root had ended has not ended in time");
+  }
+  left_behind_ = nullptr;
   if (deadlock.found) [[unlikely]] deadlock.raise();
   return line.take();
 }

@@ -54,7 +54,8 @@ struct loop_options {
   ///
   /// What is left may still be written to by the kernel, or by a thread, so it is not freed: it
   /// stays the loop's, whose next run and whose destructor go on waiting. `rondo::run`, whose loop
-  /// nobody else has, abandons it: it runs no more, and its memory and descriptors stay.
+  /// nobody else has, abandons it: it runs no more, and its memory and descriptors stay. What its
+  /// tasks use of others' has to stay as well: an event that one of them waits for, a session.
   std::chrono::nanoseconds drain_timeout{0};
   /// Threads for calls that block (name look-up, to_thread); 0: as many as there are processors,
   /// and at least 4.

@@ -113,9 +113,11 @@ auto run(A&& root, loop_options options = {}) -> await_result_t<A> {
   } catch (const operation_canceled&) {
     if (guard.hit()) throw interrupted();
     throw;
-  } catch (const drain_error&) {
-    if (own->loop.gave_up()) detail::loop_of_run::abandon(std::move(own));
-    throw;  // it may be the error of a loop inside, too
+  } catch (...) {
+    if (!own->loop.gave_up()) throw;
+    detail::loop_of_run::abandon(std::move(own));
+    if (guard.hit()) throw interrupted();
+    throw;
   }
 }
 

@@ -49,7 +49,8 @@ class leaf_notes final : public observer {
   void on_descriptor(int fd) override { particular("on descriptor " + std::to_string(fd)); }
   void due(std::int64_t time) override {
     const time_point end{std::chrono::nanoseconds(time)};
-    if (end != time_point::max()) particulars += ", " + span(end - now_) + " left";
+    // Not one that is not armed yet, or is about to fire.
+    if (end > now_ && end != time_point::max()) particulars += ", " + span(end - now_) + " left";
   }
 
   std::string particulars;
@@ -68,7 +69,7 @@ class leaf_notes final : public observer {
     if (on->what->show != nullptr) on->what->show(*on, inside);
     row = on->what->name + inside.particulars;
   } else {
-    row = line.loop().running() == &line ? "runs" : "is ready";
+    row = line.loop().running() == &line ? "runs" : "is ready, or waits for something unknown";
   }
   if (const std::string place = describe(line.place()); !place.empty()) row += ", at " + place;
   if (on != nullptr && line.suspended_since() != 0) {

@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include <unistd.h>
 
@@ -32,18 +33,19 @@ class trace_file {
   /// The process's, if the environment asks for one; null if not. Throws: std::system_error when it
   /// cannot be written.
   static trace_file* of_process() {
-    const char* const path = std::getenv("RONDO_TRACE");
+    const char* const path = ::secure_getenv("RONDO_TRACE");
     if (path == nullptr || *path == '\0') return nullptr;
-    static trace_file file(path);
-    return &file;
+    // Never destroyed: loops in other threads may outlive main.
+    static trace_file* const file = [path] {
+      auto* const made = new trace_file(path);
+      std::atexit([] { of_process()->end(); });
+      return made;
+    }();
+    return file;
   }
 
   trace_file(const trace_file&) = delete;
   trace_file& operator=(const trace_file&) = delete;
-  ~trace_file() {
-    std::fputs("\n]\n", out_);
-    std::fclose(out_);
-  }
 
   /// A track for another loop: gives its number.
   [[nodiscard]] unsigned add_loop() {
@@ -57,18 +59,19 @@ class trace_file {
   /// A task had the loop from `begin` to `end`.
   void ran(unsigned loop, std::string_view what, time_point begin, time_point end) noexcept {
     const std::lock_guard lock(mutex_);
-    write(R"({"name":"%s","cat":"run","ph":"X","pid":%d,"tid":%u,"ts":%.3f,"dur":%.3f})",
-          escaped(what), pid_, loop, microseconds(begin.time_since_epoch()),
-          microseconds(end - begin));
+    const microseconds at(begin.time_since_epoch());
+    const microseconds length(end - begin);
+    write(R"({"name":"%s","cat":"run","ph":"X","pid":%d,"tid":%u,"ts":%lld.%03d,"dur":%lld.%03d})",
+          escaped(what), pid_, loop, at.whole, at.thousandths, length.whole, length.thousandths);
   }
   /// A line of work waited.
   void waited(const void* line, std::string_view what, time_point begin, time_point end) noexcept {
     const std::lock_guard lock(mutex_);
     const char* const name = escaped(what);
     for (const bool at_end : {false, true}) {
-      write(R"({"name":"%s","cat":"wait","ph":"%s","pid":%d,"tid":0,"id":"%p","ts":%.3f})", name,
-            at_end ? "e" : "b", pid_, line,
-            microseconds((at_end ? end : begin).time_since_epoch()));
+      const microseconds at((at_end ? end : begin).time_since_epoch());
+      write(R"({"name":"%s","cat":"wait","ph":"%s","pid":%d,"tid":0,"id":"%p","ts":%lld.%03d})", name,
+            at_end ? "e" : "b", pid_, line, at.whole, at.thousandths);
     }
   }
 
@@ -83,13 +86,24 @@ class trace_file {
 
   template <typename... Args>
   void write(const char* format, Args... args) noexcept {
+    if (out_ == nullptr) return;  // the program has ended
     std::fputs(first_ ? "\n" : ",\n", out_);
     first_ = false;
     std::fprintf(out_, format, args...);
   }
-  static double microseconds(std::chrono::nanoseconds t) noexcept {
-    return std::chrono::duration<double, std::micro>(t).count();
+  void end() noexcept {
+    const std::lock_guard lock(mutex_);
+    std::fputs("\n]\n", out_);
+    std::fclose(std::exchange(out_, nullptr));
   }
+
+  /// In digits that no locale changes.
+  struct microseconds {
+    explicit microseconds(std::chrono::nanoseconds t) noexcept
+        : whole(t.count() / 1000), thousandths(static_cast<int>(t.count() % 1000)) {}
+    long long whole;
+    int thousandths;
+  };
   /// What fits, without what JSON forbids in a string. Valid until the next call.
   const char* escaped(std::string_view text) noexcept {
     std::size_t n = 0;

@@ -14,9 +14,12 @@
 
 namespace rondo::detail {
 
-class connections : spawner {
+class connections : spawner, owner_of_tasks {
  public:
-  explicit connections(event_loop& loop) noexcept : spawner(hears::each_end), loop_(loop) {}
+  explicit connections(event_loop& loop) noexcept : spawner(hears::each_end), loop_(loop) {
+    loop.show_also(*this);
+  }
+  ~connections() { unlink(); }
   connections(const connections&) = delete;
   connections& operator=(const connections&) = delete;
 
@@ -28,7 +31,7 @@ class connections : spawner {
     s.line.open(loop_);
     s.take_context(current_context());
     ++size_;
-    s.launch(*this, tasks_);
+    s.launch(*this, owner_of_tasks::tasks);
     s.release();  // there is no handle
   }
   /// Reports an error that belongs to no task.
@@ -36,7 +39,7 @@ class connections : spawner {
     loop_.report({unhandled_error::kind::spawned, "serve", std::move(error), {}});
   }
   void cancel() noexcept {
-    tasks_.for_each([](spawned_base& s) { s.cancel(); });
+    owner_of_tasks::tasks.for_each([](spawned_base& s) { s.cancel(); });
   }
 
   /// Waits until one has ended.
@@ -49,7 +52,6 @@ class connections : spawner {
   }
 
   event_loop& loop_;
-  spawner::tasks tasks_;
   changes changes_;
   std::size_t size_ = 0;
 };

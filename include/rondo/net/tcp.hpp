@@ -43,6 +43,7 @@ class tcp_stream : public detail::stream_socket {
   tcp_stream() noexcept = default;
   /// Takes over a connected socket that somebody else made.
   [[nodiscard]] static tcp_stream adopt(int fd) noexcept { return tcp_stream(descriptor(fd)); }
+  static tcp_stream adopt(const descriptor&) = delete;  // it has an owner: release() it
 
   /// Connects. Canceled: the attempt is given up. Throws: std::system_error that names the
   /// endpoint.
@@ -74,6 +75,7 @@ class tcp_listener : public detail::socket_base {
  public:
   tcp_listener() noexcept = default;
   [[nodiscard]] static tcp_listener adopt(int fd) noexcept { return tcp_listener(descriptor(fd)); }
+  static tcp_listener adopt(const descriptor&) = delete;  // it has an owner: release() it
 
   /// Binds and listens: a plain call, which does not wait. Throws: std::system_error that names the
   /// endpoint.

@@ -51,6 +51,7 @@ class udp_socket : public detail::socket_base {
  public:
   udp_socket() noexcept = default;
   [[nodiscard]] static udp_socket adopt(int fd) noexcept { return udp_socket(descriptor(fd)); }
+  static udp_socket adopt(const descriptor&) = delete;  // it has an owner: release() it
 
   /// A plain call, which does not wait. Throws: std::system_error that names the endpoint.
   [[nodiscard]] static udp_socket bind(const endpoint& at, udp_options options = {});

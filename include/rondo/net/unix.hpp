@@ -40,6 +40,7 @@ class unix_stream : public detail::stream_socket {
   unix_stream() noexcept = default;
   /// Takes over a connected socket that somebody else made.
   [[nodiscard]] static unix_stream adopt(int fd) noexcept { return unix_stream(descriptor(fd)); }
+  static unix_stream adopt(const descriptor&) = delete;  // it has an owner: release() it
 
   /// Connects; waits while the listener has no room. Canceled: the attempt is given up.
   /// Throws: std::system_error that names the endpoint.
@@ -87,6 +88,7 @@ class unix_listener : public detail::socket_base {
   [[nodiscard]] static unix_listener adopt(int fd) noexcept {
     return unix_listener(descriptor(fd));
   }
+  static unix_listener adopt(const descriptor&) = delete;  // it has an owner: release() it
 
   /// Binds and listens: a plain call, which does not wait. Throws: std::system_error that names the
   /// path.

@@ -32,7 +32,7 @@ class notification_stream {
   /// Canceled: nothing is lost, and it may be called again.
   /// Throws: error (connection_lost).
   [[nodiscard]] task<std::optional<notification>> next() &;
-  /// `next` gives an empty optional from here on. What comes is kept for the next stream; LISTEN is in
+  /// A `next` that begins from here on gives an empty optional. What comes is kept for the next stream; LISTEN is in
   /// force until UNLISTEN.
   rondo::detail::done close() & noexcept {
     closed_ = true;

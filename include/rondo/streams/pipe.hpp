@@ -60,6 +60,7 @@ class pipe_reader : public detail::pipe_end {
  public:
   pipe_reader() noexcept = default;
   [[nodiscard]] static pipe_reader adopt(int fd) noexcept { return pipe_reader(descriptor(fd)); }
+  static pipe_reader adopt(const descriptor&) = delete;  // it has an owner: release() it
 
   /// Reads what there is, at least one byte; 0 when all writers have closed. Keep alive: the
   /// buffer.
@@ -81,6 +82,7 @@ class pipe_writer : public detail::pipe_end {
  public:
   pipe_writer() noexcept = default;
   [[nodiscard]] static pipe_writer adopt(int fd) noexcept { return pipe_writer(descriptor(fd)); }
+  static pipe_writer adopt(const descriptor&) = delete;  // it has an owner: release() it
 
   /// Writes everything. Keep alive: the buffer, unless it is given away (an rvalue string or
   /// vector). Canceled half-way: how much went is lost.

@@ -70,7 +70,7 @@ class broadcast {
     /// everything was given.
     /// Throws: lagged, and what copying a value throws. Canceled: nothing is lost.
     [[nodiscard]] next_description next() & noexcept { return next_description(*this); }
-    /// No more values: `next` gives an empty optional from here on.
+    /// No more values: a `next` that begins from here on gives an empty optional.
     detail::done close() & noexcept {
       closed_ = true;
       return {};
