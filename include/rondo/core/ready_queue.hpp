@@ -171,10 +171,12 @@ class loop_base {
   /// The first of them. False: it is the last of this turn.
   [[nodiscard]] bool run_next() noexcept {
     run_ready(1);
-    return !std::exchange(turn_ends_, false);
+    return !turn_is_over();
   }
+  /// Whether somebody has called end_turn since it was last asked.
+  [[nodiscard]] bool turn_is_over() noexcept { return std::exchange(turn_ends_, false); }
 
-  /// From inside run_ready: the one who is told now is the last.
+  /// Nobody else is told in this turn.
   void end_turn() noexcept {
     share_ = 1;
     turn_ends_ = true;
@@ -318,7 +320,7 @@ class loop_base {
   std::uintptr_t deepest_ = 0;
   unsigned share_ = 0;  // how many run_ready may still tell
   unsigned ready_at_once_ = 0;
-  bool turn_ends_ = false;  // for run_next
+  bool turn_ends_ = false;
   bool debug_ = false;
   scope* started_ = nullptr;  // last; for those who watch
   waits_outside outside_;

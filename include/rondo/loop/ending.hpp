@@ -49,19 +49,20 @@ class ending : public engine {
       it.waiting.here("the root");
       const roll_call::held now(*this, it.waiting);
       root.cancel();
-      cancel_owned();
+      tasks().cancel_all();
     }
     if (is_stuck()) report_stuck("the root");
   }
 
  private:
   [[nodiscard]] bool finish_until(time_point limit) noexcept {
-    root_is(nullptr);
+    tasks().root_is(nullptr);
+    static_cast<void>(turn_is_over());  // the last one of the run
     finishing_ = true;
     if (debug()) [[unlikely]] tell_of_those_left();
-    cancel_owned();
+    tasks().cancel_all();
     gave_up_ = false;
-    while ((owns_tasks() || any_orphans()) && !gives_up(limit)) {
+    while ((!tasks().empty() || any_orphans()) && !gives_up(limit)) {
       if (is_stuck()) [[unlikely]] report_stuck({});
       turn(limit);
     }
@@ -86,7 +87,7 @@ class ending : public engine {
     if (!also.empty()) left.here(also);
     {
       const roll_call::held now(*this, left);
-      cancel_owned();
+      tasks().cancel_all();
     }
     if (left.empty()) left.here({});  // children of something that was dropped
     report(left_in_deadlock(left));
@@ -103,7 +104,7 @@ class ending : public engine {
   }
 
   [[gnu::cold]] void tell_of_those_left() noexcept {
-    for_each_owned([this](spawned_base& task) {
+    tasks().for_each([this](spawned_base& task) {
       if (task.line.canceled()) return;
       try {
         report({unhandled_error::kind::left_over, task.name(), nullptr,

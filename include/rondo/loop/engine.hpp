@@ -21,15 +21,14 @@
 #include <optional>
 #include <poll.h>
 
-#include <rondo/core/observer.hpp>
 #include <rondo/core/ready_queue.hpp>
 #include <rondo/core/scope.hpp>
-#include <rondo/core/spawned.hpp>
-#include <rondo/detail/intrusive_list.hpp>
 #include <rondo/loop/closings.hpp>
 #include <rondo/loop/embedding.hpp>
+#include <rondo/loop/flights.hpp>
 #include <rondo/loop/inbox.hpp>
 #include <rondo/loop/loop_clock.hpp>
+#include <rondo/loop/loop_tasks.hpp>
 #include <rondo/loop/options.hpp>
 #include <rondo/loop/ring.hpp>
 #include <rondo/loop/soft_work.hpp>
@@ -39,12 +38,7 @@
 
 namespace rondo::detail {
 
-/// Of tasks that are nobody's children, besides the loop.
-struct owner_of_tasks : list_hook {
-  spawner::tasks tasks;
-};
-
-class engine : public loop_base, spawner {
+class engine : public loop_base {
  public:
   // For operations.
 
@@ -69,25 +63,24 @@ class engine : public loop_base, spawner {
   /// are about to begin, and it does not say what they are doing; and it looks at everything that
   /// is in flight.
   [[nodiscard]] bool cancel_on(int fd) noexcept {
-    in_flight_.for_each_on(fd, [this](in_flight& op) noexcept { cancel(op); });
-    ending_.for_each_on(fd, [this](in_flight& op) noexcept { cancel(op); });
-    bool found = false;
-    to_cancel_.for_each([&](const in_flight& op) noexcept { found = found || op.is_on(fd); });
+    const bool found = flights_.cancel_on(fd);
+    rouse();
     return found;
   }
 
   /// The entry was filled: from now on the kernel may use the operation's memory.
   void launch(io_uring_sqe& entry, in_flight& op) noexcept {
     entry.user_data = reinterpret_cast<std::uintptr_t>(&op);
-    if (clock_.is_virtual()) [[unlikely]] return launch_timed(entry, op);
-    in_flight_.push_back(op);
+    if (clock_.is_virtual() && ends_by_itself(entry)) [[unlikely]] {
+      return flights_.launched_to_end(op);
+    }
+    flights_.launched(op);
   }
 
   /// Asks the kernel to end an operation soon. Needs no entry now: requests wait in a list of their
   /// own and go out before anything else.
   void cancel(in_flight& op) noexcept {
-    op.unlink();
-    to_cancel_.push_back(op);
+    flights_.cancel(op);
     rouse();
   }
 
@@ -118,29 +111,14 @@ class engine : public loop_base, spawner {
   /// For calls that block.
   [[nodiscard]] loop_threads& threads() noexcept { return threads_; }
 
-  /// The lines that nobody but the loop awaits: the root, and what it owns.
-  void show_lines(observer& to) {
-    if (root_ != nullptr) to.child(*root_, "root");
-    const auto show_task = [&to](spawned_base& task) {
-      to.child(task.line, task.name().empty() ? "spawned" : task.name());
-    };
-    owned_.for_each(show_task);
-    others_.for_each([&](owner_of_tasks& o) { o.tasks.for_each(show_task); });
-  }
-  /// Shows what somebody else owns, until it is unlinked.
-  void show_also(owner_of_tasks& o) noexcept { others_.push_back(o); }
-
-  /// Owns a task from now on: it is canceled and awaited before the loop ends.
-  void own(spawned_base& task) noexcept { task.launch(*this, owned_); }
+  /// Those whom nobody but the loop awaits.
+  [[nodiscard]] loop_tasks& tasks() noexcept { return tasks_; }
 
  protected:
-  using spawner::start_no_more;
-
   static constexpr time_point never = time_point::max();
 
   engine(report_function on_report, const loop_options& options)
       : loop_base(on_report, &engine::deliver_message),
-        spawner(hears::errors),
         threads_(options.max_threads),
         interference_(options.interference),
         ring_(options.entries, options.backend, threads_, interference_.get()),
@@ -160,6 +138,7 @@ class engine : public loop_base, spawner {
   void turn(time_point limit) noexcept {
     ++turns_;
     look_outside(limit);
+    if (turn_is_over()) [[unlikely]] return;
     if (interference_ != nullptr) [[unlikely]] {
       shuffle_ready([this] { return interference_->heads(); });
       return run_some(interference_->share());
@@ -169,38 +148,21 @@ class engine : public loop_base, spawner {
   /// Starts the root, for one.
   template <typename F>
   void watched(F start) noexcept {
-    if (watch_) [[unlikely]] return watch_->measure(*this, root_, start);
+    if (watch_) [[unlikely]] return watch_->measure(*this, tasks_.root(), start);
     start();
   }
 
   [[nodiscard]] bool has_work() const noexcept {
     return has_ready() || !inbox_.empty() || kernel_holds_something() || !timers_.empty() ||
-           !owned_.empty();
+           !tasks_.empty();
   }
-  [[nodiscard]] bool owns_tasks() const noexcept { return !owned_.empty(); }
-  [[nodiscard]] bool kernel_holds_something() const noexcept {
-    return !in_flight_.empty() || !ending_.empty() || !to_cancel_.empty();
-  }
+  [[nodiscard]] bool kernel_holds_something() const noexcept { return !flights_.empty(); }
   /// With virtual time: whether nothing can happen any more.
   [[nodiscard]] bool is_stuck() noexcept { return clock_.is_virtual() && nothing_can_happen(); }
 
-  /// A handle may outlive the loop, and its error could not be reported any more.
-  void report_unclaimed() noexcept {
-    while (!unclaimed_.empty()) unclaimed_.front().report_unclaimed();
-  }
-  void cancel_owned() noexcept {
-    owned_.for_each([](spawned_base& task) { task.cancel(); });
-  }
-  template <typename F>
-  void for_each_owned(F f) {
-    owned_.for_each(f);
-  }
-  /// The line that `run` waits for; null if there is none.
-  void root_is(scope* line) noexcept { root_ = line; }
   void cancel_everything_in_flight() noexcept {
     winds_up_ = true;
-    in_flight_.for_each([this](in_flight& op) { cancel(op); });
-    ending_.for_each([this](in_flight& op) { cancel(op); });
+    flights_.cancel_all();
   }
   void wound_up() noexcept { winds_up_ = false; }
 
@@ -222,7 +184,7 @@ class engine : public loop_base, spawner {
     const bool deaf = ring_.notify(embedding_->notices()) != 0;  // for want of memory
     inbox_.sleeps_on(embedding_->notices());
     embedding_->hush();  // what comes later than this is seen below, or is a new notice
-    const bool busy = !inbox_.fall_asleep() || has_ready() || !to_cancel_.empty() || deaf ||
+    const bool busy = !inbox_.fall_asleep() || has_ready() || flights_.any_to_cancel() || deaf ||
                       ring_.has_unsubmitted() || ring_.has_completions() ||
                       ring_.has_silent_work();
     time_point alarm = busy ? at_once : next_alarm();
@@ -248,10 +210,6 @@ class engine : public loop_base, spawner {
   ring ring_;
 
  private:
-  void ended(spawned_base& task) noexcept override {
-    unclaimed_.push_back(task);
-  }
-
   static constexpr unsigned resumptions_a_turn = 64;
   static constexpr time_point unknown = time_point::min();
   static constexpr time_point at_once = embedding::at_once;
@@ -286,10 +244,6 @@ class engine : public loop_base, spawner {
            outside().certain == 0 && outside().possible == 0;
   }
 
-  [[gnu::cold]] void launch_timed(const io_uring_sqe& entry, in_flight& op) noexcept {
-    (ends_by_itself(entry) ? ending_ : in_flight_).push_back(op);
-  }
-
   /// One that is armed for the end of time only waits to be canceled.
   [[nodiscard]] bool awaits_a_timer() const noexcept {
     return !timers_.empty() && timers_.earliest() < never - slack_;
@@ -304,8 +258,8 @@ class engine : public loop_base, spawner {
   }
   [[nodiscard, gnu::cold]] time_point virtual_alarm() noexcept {
     if (timers_.earliest() <= clock_.now()) return at_once;
-    if (!ending_.empty() || !to_cancel_.empty() || outside().certain != 0) return never;
-    if (!in_flight_.empty() || outside().possible != 0) return clock_.end_of_grace();
+    if (flights_.any_ends() || outside().certain != 0) return never;
+    if (flights_.any_may_stay() || outside().possible != 0) return clock_.end_of_grace();
     return at_once;
   }
 
@@ -353,19 +307,18 @@ class engine : public loop_base, spawner {
   }
 
   void send_cancels() noexcept {
-    if (!to_cancel_.empty()) [[unlikely]] send_cancels_now();
+    if (flights_.any_to_cancel()) [[unlikely]] send_cancels_now();
   }
   [[gnu::noinline]] void send_cancels_now() noexcept {
-    while (!to_cancel_.empty()) {
+    while (flights_.any_to_cancel()) {
       io_uring_sqe* const entry = reserve();
-      if (entry == nullptr) return;             // the next turn goes on
-      if (to_cancel_.empty()) {                 // reserve() reaped the last one
+      if (entry == nullptr) return;     // the next turn goes on
+      if (!flights_.any_to_cancel()) {  // reserve() reaped the last one
         io_uring_prep_nop(entry);
         entry->user_data = 0;
         return;
       }
-      in_flight& op = to_cancel_.pop_front();
-      ending_.push_back(op);
+      in_flight& op = flights_.next_to_cancel();
       io_uring_prep_cancel64(entry, reinterpret_cast<std::uintptr_t>(&op), 0);
       entry->user_data = 0;
       if (ring_.beside_if_made() != nullptr) [[unlikely]] cancel_beside(op);
@@ -396,15 +349,9 @@ class engine : public loop_base, spawner {
   }
 
   timer_queue timers_;
-  in_flight_table in_flight_;
-  in_flight_table ending_;  // in flight, too: canceled, or sure to end by itself, which is looked at
-                            // when time is virtual
-  intrusive_list<in_flight> to_cancel_;
+  flights flights_;
   closings closings_;
-  scope* root_ = nullptr;
-  spawner::tasks owned_;
-  intrusive_list<owner_of_tasks> others_;
-  spawner::tasks unclaimed_;  // they have failed, and nobody has asked yet
+  loop_tasks tasks_;
   wake_poll wake_poll_;
   std::optional<embedding> embedding_;
   loop_clock clock_;

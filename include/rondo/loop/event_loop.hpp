@@ -29,6 +29,7 @@
 #include <rondo/loop/deadlock.hpp>
 #include <rondo/loop/ending.hpp>
 #include <rondo/loop/options.hpp>
+#include <rondo/loop/root_line.hpp>
 #include <rondo/loop/sigpipe_guard.hpp>
 #include <rondo/loop/spawn.hpp>
 
@@ -126,15 +127,7 @@ class event_loop final : public detail::ending, public detail::spawns<event_loop
   [[nodiscard]] const loop_options& options() const noexcept { return options_; }
 
  private:
-  /// A root that has ended and whose arguments those may refer to who are left (drain_timeout).
-  struct kept_root {
-    virtual ~kept_root() = default;
-    std::unique_ptr<kept_root> next;
-  };
-
   class running_here;
-  template <typename A>
-  class root_line;
   template <typename F>
   class posted;
 
@@ -144,7 +137,7 @@ class event_loop final : public detail::ending, public detail::spawns<event_loop
     s.line.open(*this);
     if (finishing()) s.line.cancel();
     if (detail::running_loop == this) s.take_context(detail::current_context());
-    own(s);
+    tasks().own(s);
     return join_handle<T>(s);
   }
   template <typename T>
@@ -157,7 +150,7 @@ class event_loop final : public detail::ending, public detail::spawns<event_loop
   loop_options options_;
   std::atomic<bool> stop_requested_{false};
   std::thread::id thread_{};  // that the loop is bound to
-  std::unique_ptr<kept_root> left_behind_;
+  std::unique_ptr<detail::kept_root> left_behind_;
   bool dropping_ = false;  // what was posted is no longer run
 };
 
@@ -213,52 +206,6 @@ inline void event_loop::bind_here() {
   }
 }
 
-/// The line of work that `run` waits for.
-template <typename A>
-class event_loop::root_line : public kept_root, detail::listener {
- public:
-  root_line(event_loop& loop, A&& root)
-      : listener{&root_line::ended}, line(loop), state_(std::forward<A>(root)) {
-    loop.root_is(&line);
-  }
-  root_line(const root_line&) = delete;
-  root_line& operator=(const root_line&) = delete;
-  ~root_line() override { static_cast<event_loop&>(line.loop()).root_is(nullptr); }
-
-  void start() noexcept {
-    const detail::loop_base::running_in now(line.loop(), line);
-    done_ = !state_.start(line, static_cast<listener&>(*this)) &&
-            !line.loop().defer_end(line, *this);
-    line.loop().settle();
-  }
-  [[nodiscard]] bool done() const noexcept { return done_; }
-  decltype(auto) take() { return state_.take(); }
-  /// Others have not ended in time: that is thrown instead of the root's error.
-  void report_error() {
-    if (state_.how() != detail::outcome::error) return;
-    try {
-      static_cast<void>(state_.take());
-    } catch (...) {
-      line.loop().report({unhandled_error::kind::suppressed, {}, std::current_exception(), {}});
-    }
-  }
-
- private:
-  static void ended(listener& self) noexcept {
-    auto& root = static_cast<root_line&>(self);
-    if (root.line.loop().defer_end(root.line, root)) return;
-    root.done_ = true;
-    root.line.loop().end_turn();  // what else is ready is canceled before it runs
-  }
-
- public:
-  detail::scope line;
-
- private:
-  detail::state_for<A> state_;
-  bool done_ = false;
-};
-
 template <typename F>
 class event_loop::posted final : public detail::ready_node, detail::listener {
  public:
@@ -301,17 +248,17 @@ inline event_loop::~event_loop() {
     detail::running_loop = outer;
   }
   threads_.end();
-  start_no_more();  // what other threads still bring is told that it is canceled
+  tasks().start_no_more();  // what other threads still bring is told that it is canceled
   inbox_.deliver(*this);
   while (has_ready()) run_ready(64);
-  report_unclaimed();
+  tasks().report_unclaimed();
 }
 
 template <awaitable A>
 auto event_loop::run(A&& root) -> await_result_t<A> {
   const running_here now(*this);
-  auto own = std::make_unique<root_line<A>>(*this, std::forward<A>(root));
-  root_line<A>& line = *own;
+  auto own = std::make_unique<detail::root_line<A>>(*this, std::forward<A>(root));
+  detail::root_line<A>& line = *own;
   if (stop_requested_.exchange(false)) line.line.cancel();
   watched([&line] { line.start(); });
   detail::deadlock deadlock;

@@ -7,7 +7,7 @@
 //       recv on descriptor 7, at fetch.cpp:12 in fetch, for 1.2 s
 //       with_timeout, 3.8 s left, at fetch.cpp:20 in fetch_slowly
 //         sleep, 59.0 s left, at fetch.cpp:14 in slowly
-//     "reader": channel::receive, at reader.cpp:8 in read_all
+//     reader: channel::receive, at reader.cpp:8 in read_all
 //
 // One row for each line of work; what runs inside it is indented below. A row says what the line is
 // suspended on, where in the source, and, if the loop keeps time (loop_options::debug), for how
@@ -69,7 +69,7 @@ class leaf_notes final : public observer {
     if (on->what->show != nullptr) on->what->show(*on, inside);
     row = on->what->name + inside.particulars;
   } else {
-    row = line.loop().running() == &line ? "runs" : "is ready, or waits for something unknown";
+    row = line.loop().running() == &line ? "runs" : "is ready";
   }
   if (const std::string place = describe(line.place()); !place.empty()) row += ", at " + place;
   if (on != nullptr && line.suspended_since() != 0) {
@@ -88,7 +88,7 @@ class leaf_notes final : public observer {
 [[nodiscard]] inline std::string task_tree(engine& loop) {
   const time_point now = loop.clock_time();
   leaf_notes top(now, 0);
-  loop.show_lines(top);
+  loop.tasks().show(top);
   std::vector<leaf_notes::inner_line> to_come(top.children.rbegin(), top.children.rend());
   std::string text;
   while (!to_come.empty()) {

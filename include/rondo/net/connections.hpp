@@ -17,7 +17,7 @@ namespace rondo::detail {
 class connections : spawner, owner_of_tasks {
  public:
   explicit connections(event_loop& loop) noexcept : spawner(hears::each_end), loop_(loop) {
-    loop.show_also(*this);
+    loop.tasks().show_also(*this);
   }
   ~connections() { unlink(); }
   connections(const connections&) = delete;

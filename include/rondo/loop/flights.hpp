@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// All that a loop's rings hold: what is in flight, what was canceled and has not ended, and what is
+// to be canceled as soon as there is an entry for that.
+//
+//   launched -> in flight -> to cancel -> ending -> ended
+//          `-> ending ----------------------------^     sure to end by itself: see launched_to_end
+
+#include <rondo/detail/intrusive_list.hpp>
+#include <rondo/loop/in_flight.hpp>
+
+namespace rondo::detail {
+
+class flights {
+ public:
+  void launched(in_flight& op) noexcept { in_flight_.push_back(op); }
+  /// For those who tell the two apart, because time is virtual: it ends by itself.
+  void launched_to_end(in_flight& op) noexcept { ending_.push_back(op); }
+
+  /// Asks for its end; again, if it was asked before.
+  void cancel(in_flight& op) noexcept {
+    op.unlink();
+    to_cancel_.push_back(op);
+  }
+  /// The same for all that is on a descriptor. False: nothing is. `fd` is not negative.
+  [[nodiscard]] bool cancel_on(int fd) noexcept {
+    const auto each = [this](in_flight& op) noexcept { cancel(op); };
+    in_flight_.for_each_on(fd, each);
+    ending_.for_each_on(fd, each);
+    bool found = false;
+    to_cancel_.for_each([&](const in_flight& op) noexcept { found = found || op.is_on(fd); });
+    return found;
+  }
+  void cancel_all() noexcept {
+    const auto each = [this](in_flight& op) noexcept { cancel(op); };
+    in_flight_.for_each(each);
+    ending_.for_each(each);
+  }
+
+  [[nodiscard]] bool any_to_cancel() const noexcept { return !to_cancel_.empty(); }
+  /// The first of them, which is being canceled from now on.
+  in_flight& next_to_cancel() noexcept {
+    in_flight& op = to_cancel_.pop_front();
+    ending_.push_back(op);
+    return op;
+  }
+
+  /// Whether something may stay for ever, or ends soon.
+  [[nodiscard]] bool any_may_stay() const noexcept { return !in_flight_.empty(); }
+  [[nodiscard]] bool any_ends() const noexcept { return !ending_.empty() || any_to_cancel(); }
+  [[nodiscard]] bool empty() const noexcept { return !any_may_stay() && !any_ends(); }
+
+ private:
+  in_flight_table in_flight_;
+  in_flight_table ending_;
+  intrusive_list<in_flight> to_cancel_;
+};
+
+}  // namespace rondo::detail
