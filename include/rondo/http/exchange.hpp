@@ -10,7 +10,6 @@
 // then counts.
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <new>
 #include <stdexcept>
@@ -21,6 +20,7 @@
 #include <rondo/config.hpp>
 #include <rondo/http/driver.hpp>
 #include <rondo/http/failure.hpp>
+#include <rondo/http/head_lines.hpp>
 #include <rondo/http/request.hpp>
 #include <rondo/http/response.hpp>
 #include <rondo/http/setup.hpp>
@@ -89,10 +89,9 @@ class exchange : transfer, rondo::detail::timer {
 
   [[nodiscard]] CURLcode set_up();
 
-  static std::size_t on_field(char* line, std::size_t, std::size_t size, void* self) noexcept;
+  static std::size_t on_line(char* line, std::size_t, std::size_t size, void* self) noexcept;
   static std::size_t on_body(char* bytes, std::size_t, std::size_t size, void* self) noexcept;
-  void take_field(std::string_view line);
-  void take_status(std::string_view line);
+  void take_line(std::string_view text);
   void first_byte() noexcept;
 
   static void due(timer& self) noexcept;
@@ -182,7 +181,7 @@ inline CURLcode exchange::set_up() {
   driver_.set_up(set);
   set(CURLOPT_PRIVATE, static_cast<void*>(static_cast<transfer*>(this)));
   set(CURLOPT_ERRORBUFFER, &failure_.text[0]);
-  set(CURLOPT_HEADERFUNCTION, &exchange::on_field);
+  set(CURLOPT_HEADERFUNCTION, &exchange::on_line);
   set(CURLOPT_HEADERDATA, static_cast<void*>(this));
   set(CURLOPT_WRITEFUNCTION, &exchange::on_body);
   set(CURLOPT_WRITEDATA, static_cast<void*>(this));
@@ -195,12 +194,12 @@ inline CURLcode exchange::set_up() {
   return set.result();
 }
 
-inline std::size_t exchange::on_field(char* line, std::size_t, std::size_t size,
-                                            void* self) noexcept {
+inline std::size_t exchange::on_line(char* line, std::size_t, std::size_t size,
+                                     void* self) noexcept {
   auto& t = *static_cast<exchange*>(self);
   t.first_byte();
   try {
-    t.take_field(std::string_view(line, size));
+    t.take_line(std::string_view(line, size));
     return size;
   } catch (const std::bad_alloc&) {
     t.no_memory_ = true;
@@ -209,7 +208,7 @@ inline std::size_t exchange::on_field(char* line, std::size_t, std::size_t size,
 }
 
 inline std::size_t exchange::on_body(char* bytes, std::size_t, std::size_t size,
-                                           void* self) noexcept {
+                                     void* self) noexcept {
   auto& t = *static_cast<exchange*>(self);
   t.first_byte();
   if (t.no_memory_) return size + 1;  // after a gap nothing more is taken
@@ -223,42 +222,23 @@ inline std::size_t exchange::on_body(char* bytes, std::size_t, std::size_t size,
   return size + 1;  // anything but size ends the transfer; with a size of 0, so would 0 not
 }
 
-inline void exchange::take_field(std::string_view line) {
-  line.remove_suffix(line.size() - (line.find_last_not_of("\r\n\t ") + 1));
+inline void exchange::take_line(std::string_view text) {
   if (has_whole_head_) return;  // trailers come later, and the head is in use
-  if (line.starts_with("HTTP/")) return take_status(line);
-  if (line.empty()) {
-    const int status = response_.status;
-    const bool goes_on = options().follow_redirects_ && status / 100 == 3 &&
-                         !response_.headers["location"].empty();
-    if (status < 200) return;
+  const auto line = head_lines::take(response_, text);
+  const int status = response_.status;
+  const bool follows = options().follow_redirects_;
+  if (line == head_lines::line::begins) {
+    drop_body();
+    // After 303 any method goes on as GET (RFC 9110, 15.4.4).
+    if (status == 303 && follows && request_.method() != "HEAD") {
+      curl_easy_setopt(easy.get(), CURLOPT_CUSTOMREQUEST, nullptr);
+    }
+  } else if (line == head_lines::line::ends && status >= 200) {
     note_origin();
-    has_whole_head_ = !goes_on;
+    has_whole_head_ = !follows || status / 100 != 3 || response_.headers["location"].empty();
     if (has_whole_head_) return has_head();
     response_.history.push_back({status, response_.url});
-    return is_redirected();
-  }
-  const auto colon = line.find(':');
-  if (colon == line.npos) return;
-  std::string_view value = line.substr(colon + 1);
-  value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
-  response_.headers.add(line.substr(0, colon), value);
-}
-
-/// It begins a new answer: after a redirect, or after "100 Continue".
-inline void exchange::take_status(std::string_view line) {
-  response_.headers.clear();
-  drop_body();
-  const auto code = std::min(line.find(' '), line.size());
-  const auto reason = line.find(' ', std::min(code + 1, line.size()));
-  response_.reason_ = reason == line.npos ? std::string_view() : line.substr(reason + 1);
-  response_.status = 0;
-  const char* const digits = line.data() + std::min(code + 1, line.size());
-  std::from_chars(digits, line.data() + line.size(), response_.status);
-  // After 303 any method goes on as GET (RFC 9110, 15.4.4).
-  if (response_.status == 303 && request_.method() != "HEAD" &&
-      options().follow_redirects_) {
-    curl_easy_setopt(easy.get(), CURLOPT_CUSTOMREQUEST, nullptr);
+    is_redirected();
   }
 }
 

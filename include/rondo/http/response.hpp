@@ -23,6 +23,7 @@ namespace rondo::http {
 
 namespace detail {
 class exchange;
+class head_lines;
 class plain_transfer;
 class received_body;
 }
@@ -77,6 +78,7 @@ class response {
 
  private:
   friend detail::exchange;
+  friend detail::head_lines;
   friend detail::plain_transfer;
   friend detail::received_body;
   friend streamed_response;
