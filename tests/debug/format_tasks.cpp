@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
 #include <chrono>
+#include <coroutine>
 #include <memory>
 #include <regex>
 #include <string>
@@ -162,6 +163,7 @@ VIRTUAL_TEST("format_tasks shows what tasks of one loop wait for among themselve
   rondo::latch l(1);
   rondo::barrier b(2);
   rondo::condition_variable c;
+  rondo::condition_variable notified;
   rondo::oneshot<> o;
   channel<int> full(0);
   std::vector<rondo::join_handle<>> all;
@@ -175,6 +177,10 @@ VIRTUAL_TEST("format_tasks shows what tasks of one loop wait for among themselve
     rondo::mutex own;
     auto mine = co_await own.lock();
     co_await c.wait(mine);
+  }));
+  all.push_back(spawn([&m, &notified]() -> task<> {
+    auto held = co_await m.lock();
+    co_await notified.wait(held);
   }));
   all.push_back(spawn([&o]() -> task<> { co_await o.wait(); }));
   all.push_back(spawn([&full]() -> task<> { co_await full.send(1); }));
@@ -191,6 +197,7 @@ VIRTUAL_TEST("format_tasks shows what tasks of one loop wait for among themselve
         "spawned: latch\n"
         "spawned: barrier\n"
         "spawned: condition_variable\n"
+        "spawned: a lock\n"
         "spawned: oneshot\n"
         "spawned: channel::send\n"
         "spawned: the end of a task other\n"
@@ -216,6 +223,51 @@ LOOP_TEST("format_tasks shows the handlers of a service") {
   }
   CHECK_THAT(text, ContainsSubstring("\nserve: recv on descriptor "));
   co_await end(service);
+}
+
+VIRTUAL_TEST("format_tasks shows who waits for a mutex that a condition_variable has given away") {
+  rondo::mutex m;
+  rondo::condition_variable changed;
+  auto waits = spawn([&]() -> task<> {
+    auto held = co_await m.lock();
+    co_await changed.wait(held);
+  });
+  co_await settle();
+  {
+    const auto held = co_await m.lock();
+    changed.notify_one();
+    co_await settle();
+    CHECK(tree() == "root: runs\nspawned: a lock, again\n");
+    waits.cancel();
+    co_await settle();
+    CHECK(tree() == "root: runs\nspawned: a lock, again, canceled\n");
+  }
+  co_await waits;
+}
+
+LOOP_TEST("format_tasks shows what waits for an awaitable of another library") {
+  struct elsewhere {
+    std::coroutine_handle<>* sleeper;
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> h) const noexcept { *sleeper = h; }
+    void await_resume() const noexcept {}
+  };
+  std::coroutine_handle<> sleeper;
+  auto waits = spawn([&sleeper]() -> task<> { co_await elsewhere{&sleeper}; });
+  co_await settle();
+  CHECK(tree() == "root: runs\nspawned: another library's awaitable\n");
+  sleeper.resume();
+  co_await waits;
+}
+
+VIRTUAL_TEST("format_tasks tells that what a limit is put around runs, and nothing of the limit") {
+  std::string seen;
+  const auto looks = [&seen]() -> task<> {
+    seen = tree();
+    co_return;
+  };
+  co_await with_timeout(5s, looks());  // it is armed when its body is first suspended
+  CHECK(seen == "root: with_timeout\n  runs\n");
 }
 
 VIRTUAL_TEST("format_tasks tells the place in the source, and the function") {
@@ -266,7 +318,7 @@ TEST_CASE("format_tasks of a loop that does not run shows what is spawned, and o
   event_loop loop;
   CHECK(format_tasks(loop).empty());
   auto later = loop.spawn(sleep_long(), spawn_options{.name = "later"});
-  CHECK(format_tasks(loop) == "later: is ready, or waits for something unknown\n");
+  CHECK(format_tasks(loop) == "later: is ready\n");
   later.cancel();
 }
 

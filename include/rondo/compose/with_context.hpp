@@ -76,7 +76,6 @@ class with_context_state : nested_line {
     oldest_->next = context_holder::share(outer.context()).release();
     inner_.open(outer);
     inner_.set_context(newest_.get());
-    const loop_base::running_in now(outer.loop(), inner_);
     return run(state_, outer, told) || waits_a_turn();
   }
   [[nodiscard]] outcome how() const noexcept { return state_.how(); }

@@ -54,27 +54,31 @@ struct foreign_result<void> {
 };
 
 template <typename T>
-class foreign_end : listener, public ready_node, public foreign_result<T> {
+class foreign_end : leaf, listener, public ready_node, public foreign_result<T> {
  public:
-  foreign_end() noexcept : listener{&foreign_end::arrived} {
+  foreign_end() noexcept : leaf{&kind}, listener{&foreign_end::arrived} {
     waiter = continuation(static_cast<listener&>(*this));
   }
 
   /// By the starter, after it has resumed the coroutine: whether it must wait for the end.
   [[nodiscard]] bool must_wait() noexcept {
-    if (phase_.exchange(left, acq_rel) == ended) return false;
-    ++loop_->outside().certain;
-    return true;
+    // Entered before: the end may be on its way here at once.
+    line_->enter(*this);
+    ++loop().outside().certain;
+    if (phase_.exchange(left, acq_rel) != ended) return true;
+    --loop().outside().certain;
+    line_->leave();
+    return false;
   }
 
   /// By the coroutine, on any thread, as its last act: nothing of it is touched afterwards.
   void arrive() noexcept {
-    loop_base& loop = *loop_;
-    if (phase_.exchange(ended, acq_rel) == left) loop.push_from_anywhere(*this);
+    loop_base& its = loop();
+    if (phase_.exchange(ended, acq_rel) == left) its.push_from_anywhere(*this);
   }
 
-  void begin(loop_base& loop, continuation told) noexcept {
-    loop_ = &loop;
+  void begin(scope& line, continuation told) noexcept {
+    line_ = &line;
     told_ = told;
   }
 
@@ -82,15 +86,18 @@ class foreign_end : listener, public ready_node, public foreign_result<T> {
   /// Back on the loop's thread.
   static void arrived(listener& self) noexcept {
     auto& end = static_cast<foreign_end&>(self);
-    --end.loop_->outside().certain;
+    --end.loop().outside().certain;
+    end.line_->leave();
     end.waiter = end.told_;
-    end.loop_->complete(end);
+    end.loop().complete(end);
   }
+  [[nodiscard]] loop_base& loop() const noexcept { return line_->loop(); }
+  static constexpr leaf_kind kind{"another library's awaitable", [](leaf&) noexcept {}};
 
   enum phase : unsigned char { running, left, ended };
   static constexpr auto acq_rel = std::memory_order_acq_rel;
 
-  loop_base* loop_ = nullptr;
+  scope* line_ = nullptr;
   continuation told_;
   std::atomic<phase> phase_{running};
 };
@@ -188,7 +195,7 @@ class foreign_state {
       : coroutine_(await_foreign<value_type, A>(end_, static_cast<A&&>(awaited))) {}
 
   [[nodiscard]] bool start(scope& line, continuation waiter) noexcept {
-    end_.begin(line.loop(), waiter);
+    end_.begin(line, waiter);
     coroutine_.resume();
     return end_.must_wait();
   }

@@ -32,6 +32,7 @@ class nested_line : public leaf, public listener, public ready_node {
     outer_ = &outer;
     waiter = told;
     outer.enter(*this);
+    const loop_base::running_in now(outer.loop(), inner_);
     if (child.start(inner_, static_cast<listener&>(*this))) return true;
     leave();
     return false;

@@ -23,6 +23,8 @@
 // alone.
 
 #include <cstdint>
+#include <new>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -144,9 +146,14 @@ class scope {
   }
 
   void report_swallowing() noexcept {
-    loop_->report({unhandled_error::kind::ignores_cancellation, name(), nullptr,
-                   "a canceled task has swallowed a thousand cancellations and goes on; "
-                   "let operation_canceled pass"});
+    try {
+      std::string who = "a canceled task";
+      if (!name().empty()) who.append(" (").append(name()).append(")");
+      loop_->report({unhandled_error::kind::ignores_cancellation, name(), nullptr,
+                     who + " has swallowed a thousand cancellations and goes on; let "
+                           "operation_canceled pass"});
+    } catch (const std::bad_alloc&) {  // then it is not said
+    }
   }
 
   loop_base* loop_;

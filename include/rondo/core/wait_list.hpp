@@ -66,6 +66,9 @@ class place_in_list : protected leaf, protected list_hook, protected ready_node 
   [[nodiscard]] bool wait_in(wait_list& list, scope& line, continuation told,
                              const leaf_kind& kind) noexcept;
 
+  /// For a place that has waited elsewhere, and cannot be canceled any more.
+  void wait_on(wait_list& list, const leaf_kind& kind) noexcept;
+
   /// What such a function does first: nothing can be granted to the place any more.
   void drop_out() noexcept {
     unlink();
@@ -113,15 +116,14 @@ class wait_list {
     loop.rouse();
   }
 
-  /// For a place that cannot be canceled while it waits here.
-  void append(place_in_list& place) noexcept { places_.push_back(place); }
-
   template <typename F>
   void for_each(F f) {
     places_.for_each(f);
   }
 
  private:
+  friend place_in_list;
+
   intrusive_list<place_in_list> places_;
 };
 
@@ -132,10 +134,14 @@ class wait_list {
                                                      const leaf_kind& kind) noexcept {
   line_ = &line;
   waiter = told;
-  what = &kind;
-  line.enter(*this);
-  list.append(*this);
+  wait_on(list, kind);
   return true;
+}
+
+inline void place_in_list::wait_on(wait_list& list, const leaf_kind& kind) noexcept {
+  what = &kind;
+  line_->enter(*this);
+  list.places_.push_back(*this);
 }
 
 }  // namespace rondo::detail

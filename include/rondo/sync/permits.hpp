@@ -33,7 +33,8 @@ class permits {
     [[nodiscard]] bool take_or_queue(std::size_t n, permits& of) noexcept {
       if (of.try_take(n)) return true;
       wanted_ = n;
-      of.waiting_.append(*this);
+      static constexpr leaf_kind again{"a lock, again", [](leaf&) noexcept {}};
+      wait_on(of.waiting_, again);
       return false;
     }
 
