@@ -343,3 +343,21 @@ LOOP_TEST("a generator that is closed is destroyed where it is, and gives nothin
     CHECK(!after);
   }
 }
+
+LOOP_TEST("a generator that is closed before its next() begins, or before the value is taken") {
+  const auto values = [](std::shared_ptr<int> kept) -> async_generator<int> {
+    for (;;) co_yield ++*kept;
+  };
+  const auto closes = [](async_generator<int>& g) -> task<> {
+    g.close();
+    co_return;
+  };
+  const auto counted = std::make_shared<int>(0);
+  auto before = values(counted);
+  const auto [done, nothing] = co_await when_all(closes(before), before.next());
+  CHECK(!nothing);
+  auto after = values(counted);
+  const auto [taken, closed] = co_await when_all(after.next(), closes(after));
+  CHECK(!taken);
+  CHECK(counted.use_count() == 1);
+}

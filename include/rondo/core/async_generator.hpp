@@ -59,8 +59,8 @@ class [[nodiscard("a generator does nothing until next() is awaited")]] async_ge
    private:
     friend async_generator;
     friend state_type;
-    explicit next_description(std::coroutine_handle<promise_type> of) noexcept : coroutine_(of) {}
-    std::coroutine_handle<promise_type> coroutine_;
+    explicit next_description(async_generator & of) noexcept : of_(&of) {}
+    async_generator* of_;
   };
 
   async_generator(async_generator && other) noexcept
@@ -83,11 +83,11 @@ class [[nodiscard("a generator does nothing until next() is awaited")]] async_ge
   /// call.
   [[nodiscard]] next_description next()& noexcept {
     RONDO_ASSERT(coroutine_ || closed_, "an async_generator was used after it was moved from");
-    return next_description(coroutine_);
+    return next_description(*this);
   }
 
   /// Ends the body where it is: what it holds is destroyed, as at the end of a function that throws.
-  /// `next` gives an empty optional from here on. Not while a next() is made or awaited.
+  /// `next` gives an empty optional from here on. Not while a next() runs the body.
   detail::done close()& noexcept {
     end();
     closed_ = true;
@@ -96,6 +96,7 @@ class [[nodiscard("a generator does nothing until next() is awaited")]] async_ge
 
  private:
   friend promise_type;
+  friend detail::generator_next<T>;
   explicit async_generator(std::coroutine_handle<promise_type> coroutine) noexcept
       : coroutine_(coroutine) {}
 
@@ -181,7 +182,7 @@ template <typename T>
 class generator_next : ready_node {
  public:
   explicit generator_next(typename async_generator<T>::next_description&& d) noexcept
-      : coroutine_(d.coroutine_) {}
+      : of_(*d.of_) {}
   generator_next(const generator_next&) = delete;
   generator_next& operator=(const generator_next&) = delete;
 
@@ -193,19 +194,20 @@ class generator_next : ready_node {
       line.refuse(*this);
       return true;
     }
-    if (!coroutine_) return line.loop().ready_at_once(*this);  // it was closed
-    auto& promise = coroutine_.promise();
+    const auto coroutine = of_.coroutine_;
+    if (!coroutine) return line.loop().ready_at_once(*this);  // it was closed
+    auto& promise = coroutine.promise();
     RONDO_ASSERT(!promise.runs(), "two tasks await the next() of one async_generator");
-    if (coroutine_.done()) {
+    if (coroutine.done()) {
       promise.forget_error();
     } else if (!promise.has_value()) {
       promise.begin(line, told);
       if (line.loop().stack_is_deep()) [[unlikely]] {
         promise.awaiter_sleeps();
-        line.loop().bounce(coroutine_);
+        line.loop().bounce(coroutine);
         return true;
       }
-      coroutine_.resume();
+      coroutine.resume();
       if (!promise.ended()) {
         promise.awaiter_sleeps();
         return true;
@@ -215,19 +217,19 @@ class generator_next : ready_node {
   }
   [[nodiscard]] outcome how() const noexcept {
     if (refused_) return outcome::canceled;
-    if (!coroutine_) return outcome::value;
-    const std::exception_ptr& error = coroutine_.promise().error();
+    if (!of_.coroutine_) return outcome::value;
+    const std::exception_ptr& error = of_.coroutine_.promise().error();
     if (!error) return outcome::value;
     return line_->canceled() && is_cancellation(error) ? outcome::canceled : outcome::error;
   }
   std::optional<T> take() {
     if (refused_) [[unlikely]] throw operation_canceled();
-    if (!coroutine_) return std::nullopt;
-    return coroutine_.promise().take();
+    if (!of_.coroutine_) return std::nullopt;  // closed, before or since
+    return of_.coroutine_.promise().take();
   }
 
  private:
-  std::coroutine_handle<generator_promise<T>> coroutine_;
+  async_generator<T>& of_;
   scope* line_ = nullptr;
   bool refused_ = false;
 };
