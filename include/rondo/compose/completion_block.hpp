@@ -144,7 +144,9 @@ class completion_block : listener, ready_node, public orphan {
   }
 
  private:
-  ~completion_block() = default;
+  ~completion_block() {
+    if (exhausted_) drop_the_rest<R>(range_);
+  }
 
   static std::size_t lanes_needed(std::remove_reference_t<R>& range, std::size_t limit) {
     if constexpr (std::ranges::sized_range<R>) {

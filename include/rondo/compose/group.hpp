@@ -129,6 +129,24 @@ void must_be_given_away() {
 template <typename R>
 using range_result = await_result_t<element_of<R>>;
 
+/// Drops what was given away in a container and not started: it was not forgotten, so a loop in
+/// debug mode does not say so.
+template <typename R>
+void drop_the_rest(std::remove_reference_t<R>& range) noexcept {
+  if constexpr (!std::is_reference_v<R> && !std::ranges::view<R> &&
+                std::is_lvalue_reference_v<std::ranges::range_reference_t<R>>) {
+    for (auto& each : range) {
+      if constexpr (requires {
+                      { static_cast<bool>(each) } noexcept;
+                      requires std::is_nothrow_constructible_v<state_for<element_of<R>>,
+                                                               element_of<R>>;
+                    }) {
+        if (each) static_cast<void>(state_for<element_of<R>>(std::move(each)));
+      }
+    }
+  }
+}
+
 /// A fixed number of objects that never move, in one allocation.
 template <typename T>
 class slots {
@@ -213,6 +231,14 @@ class range_state : public combinator {
       for (auto it = std::begin(description.range_); !children_.full(); ++it) {
         children_.emplace_back(static_cast<element>(*it));
       }
+    }
+  }
+
+  range_state(const range_state&) = delete;
+  range_state& operator=(const range_state&) = delete;
+  ~range_state() {
+    if constexpr (share_a_slot) {
+      if (rule_.decided()) [[unlikely]] drop_the_rest<R>(range_.all);
     }
   }
 

@@ -148,6 +148,11 @@ class lanes_state : public combinator {
         lanes_(lanes_needed(range_, description.limit_)) {
     while (!lanes_.full()) lanes_.emplace_back(*this);
   }
+  lanes_state(const lanes_state&) = delete;
+  lanes_state& operator=(const lanes_state&) = delete;
+  ~lanes_state() {
+    if (failing_) [[unlikely]] drop_the_rest<R>(range_);
+  }
 
   [[nodiscard]] bool start(scope& parent, continuation told) noexcept {
     if (!begin(parent, told)) return true;
