@@ -453,3 +453,20 @@ TEST_CASE("a retry_policy refuses what makes no sense") {
   CHECK_THROWS_AS(http::retry_policy().jitter(-0.1), std::invalid_argument);
   CHECK_THROWS_AS(http::retry_policy().jitter(1.1), std::invalid_argument);
 }
+
+TEST_CASE("a session that is destroyed while a request waits for its next attempt is named") {
+  const auto printed = stderr_of([] {
+    rondo::run([]() -> task<> {
+      auto session = std::make_unique<http::session>();
+      const auto policy = http::retry_policy().first_delay(1h).max_delay(1h);
+      auto asking = rondo::spawn(code_of(session->send(get(nobody()).timeout(0s).retry(policy))));
+      co_await rondo::sleep_for(100ms);
+      session.reset();
+    }());
+    return 0;
+  });
+#ifndef NDEBUG
+  CHECK(killed_by(printed.status, SIGABRT));
+  CHECK_THAT(printed.text, ContainsSubstring("destroyed before its requests had ended"));
+#endif
+}

@@ -70,6 +70,18 @@ class driver final : watchers,
 
   [[nodiscard]] const session_options& options() const noexcept { return options_; }
 
+  /// While this exists somebody will send requests, also when none is under way.
+  class in_use {
+   public:
+    explicit in_use(driver& d) noexcept : driver_(d) { ++driver_.users_; }
+    in_use(const in_use&) = delete;
+    in_use& operator=(const in_use&) = delete;
+    ~in_use() { --driver_.users_; }
+
+   private:
+    driver& driver_;
+  };
+
   /// A handle with nothing set. Null when there is no memory.
   [[nodiscard]] easy_handle take_easy() noexcept;
   void give_back(easy_handle easy) noexcept;
@@ -116,6 +128,7 @@ class driver final : watchers,
   rondo::detail::intrusive_list<transfer> running_;
   rondo::detail::intrusive_list<transfer> given_up_;
   std::size_t count_ = 0;  // of transfers in both lists
+  std::size_t users_ = 0;
 
   time_point time_ = time_point::max();  // when libcurl wants to be called; max: not at all
   bool time_has_come_ = false;
@@ -158,7 +171,8 @@ inline driver::driver(session_options options)
 }
 
 inline void driver::close() noexcept {
-  RONDO_ASSERT(count_ == 0, "an http::session was destroyed before its requests had ended");
+  RONDO_ASSERT(count_ == 0 && users_ == 0,
+               "an http::session was destroyed before its requests had ended");
   closed_ = true;
   heed_no_more();
   spare_.clear();

@@ -102,6 +102,7 @@ class session {
     return *driver_;
   }
   static task<streamed_response> begin(detail::driver& d, request r) {
+    const detail::driver::in_use now(d);
     detail::attempts course(d.options(), r, event_loop::current());
     for (;;) {
       {

@@ -81,6 +81,7 @@ inline task<response> produce_and_send(driver& d, request r) {
 }
 
 inline task<response> send_until_it_counts(driver& d, request r) {
+  const driver::in_use now(d);
   attempts course(d.options(), r, event_loop::current());
   for (;;) {
     {
