@@ -141,6 +141,34 @@ ON_BOTH_RINGS("debug: a task that was made and not awaited is reported", {
   CHECK_THAT(all[0].message, ContainsSubstring("without having been awaited"));
 })
 
+ON_BOTH_RINGS("debug: tasks that an error keeps from starting were not forgotten", {
+  std::vector<told> all;
+  const auto fail = []() -> task<> {
+    throw std::runtime_error("the first");
+    co_return;
+  };
+  const auto three = [fail] {
+    std::vector<task<>> tasks;
+    tasks.push_back(fail());
+    tasks.push_back(nothing());
+    tasks.push_back(nothing());
+    return tasks;
+  };
+  rondo::run(
+      [three]() -> task<> {
+        const auto a = co_await rondo::as_result(rondo::when_all(three()));
+        const auto b = co_await rondo::as_result(
+            rondo::when_all(three(), rondo::max_concurrency{1}));
+        CHECK(!a);
+        CHECK(!b);
+        auto ends = rondo::as_completed(three(), rondo::max_concurrency{1});
+        static_cast<void>(co_await ends.next());
+        co_await ends.close();
+      }(),
+      debugging(all));
+  for (const told& each : all) CHECK(each.what != kind::never_awaited);
+})
+
 ON_BOTH_RINGS("debug: a task that is left when the root ends is reported, with what it waits for", {
   std::vector<told> all;
   rondo::run(
@@ -195,9 +223,7 @@ ON_BOTH_RINGS("debug: who is ready when the root ends does not run any more, as 
 })
 
 ON_BOTH_RINGS("debug: the default handler prints what it finds, and suppressed errors", {
-  pipe_ends pipe;
-  const int status = in_child([&pipe] {
-    ::dup2(pipe.in(), STDERR_FILENO);
+  const auto printed = stderr_of([] {
     loop_options options;
     options.debug = true;
     const auto fail = [](const char* why) -> task<> {
@@ -212,11 +238,8 @@ ON_BOTH_RINGS("debug: the default handler prints what it finds, and suppressed e
         options);
     return 0;
   });
-  CHECK(exited_with(status, 0));
-  pipe.writer = rondo::descriptor();
-  char text[1000] = "";
-  CHECK(::read(pipe.out(), text, sizeof text - 1) > 0);
-  CHECK(std::string(text) ==
+  CHECK(exited_with(printed.status, 0));
+  CHECK(printed.text ==
         "rondo: a task was made and destroyed without having been awaited; co_await it, or give it "
         "to a combinator or to spawn\n"
         "rondo: unhandled error in a task: the first\n");

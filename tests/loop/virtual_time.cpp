@@ -702,16 +702,11 @@ TEST_CASE("a deadlock counts, whatever the canceled root makes of it") {
 }
 
 TEST_CASE("run_main prints a deadlock as the error that it is") {
-  pipe_ends pipe;
-  const int status = in_child([&] {
-    ::dup2(pipe.in(), STDERR_FILENO);
+  const auto printed = stderr_of([] {
     return rondo::run_main(two_that_wait_for_each_other(), loop_options::virtual_time());
   });
-  CHECK(exited_with(status, 1));
-  pipe.writer = rondo::descriptor();
-  char text[1000] = "";
-  CHECK(::read(pipe.out(), text, sizeof text - 1) > 0);
-  CHECK(std::string(text) == "error: " + deadlock + ", chicken, egg\n");
+  CHECK(exited_with(printed.status, 1));
+  CHECK(printed.text == "error: " + deadlock + ", chicken, egg\n");
 }
 
 TEST_CASE("nothing that still can end is taken for a deadlock") {

@@ -238,6 +238,24 @@ int in_child(F function) {
   }
   return status;
 }
+/// What a function, which gives an exit status, prints on stderr, in a process of its own.
+struct printed_by_child {
+  int status;  // as in_child
+  std::string text;
+};
+template <typename F>
+printed_by_child stderr_of(F function) {
+  pipe_ends pipe;
+  const int status = in_child([&] {
+    ::dup2(pipe.in(), STDERR_FILENO);
+    return function();
+  });
+  pipe.writer = descriptor();
+  std::string text(1000, '\0');
+  const ssize_t n = ::read(pipe.out(), text.data(), text.size());
+  text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  return {status, text};
+}
 inline bool exited_with(int status, int expected) {
   return WIFEXITED(status) && WEXITSTATUS(status) == expected;
 }
