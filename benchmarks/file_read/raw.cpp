@@ -8,11 +8,7 @@
 
 namespace {
 
-struct place {
-  alignas(64) char bytes[question::block];
-};
-
-void submit_read(hand::raw_ring& ring, int fd, std::vector<place>& places, unsigned at, int n) {
+void submit_read(hand::raw_ring& ring, int fd, question::places& places, unsigned at, int n) {
   io_uring_sqe* const sqe = ring.entry();
   io_uring_prep_read(sqe, fd, places[at].bytes, question::block,
                      static_cast<__u64>(question::block) * static_cast<__u64>(question::block_of(n)));
@@ -20,7 +16,7 @@ void submit_read(hand::raw_ring& ring, int fd, std::vector<place>& places, unsig
 }
 
 void reads(hand::raw_ring& ring, int fd, int depth, int count) {
-  static std::vector<place> places(128);
+  static question::places places(128);
   int submitted = 0;
   int completed = 0;
   long sum = 0;
