@@ -21,6 +21,7 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else sys.exit(__doc__)
+SLOWNESS = int(os.environ.get("RONDO_TEST_SLOWNESS", "1"))  # as in support/slowness.hpp
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
 
 
@@ -91,8 +92,8 @@ class fetch_test(unittest.TestCase):
 
     def fetch(self, *arguments):
         begin = time.monotonic()
-        done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=30,
-                              env=ENVIRONMENT, stdin=subprocess.DEVNULL)
+        done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True,
+                              timeout=30 * SLOWNESS, env=ENVIRONMENT, stdin=subprocess.DEVNULL)
         done.seconds = time.monotonic() - begin
         return done
 
@@ -121,7 +122,7 @@ class without_arguments(fetch_test):
         self.assertEqual(len(each), 2)
         self.assertGreaterEqual(min(map(int, each)), 200)
         self.assertGreaterEqual(self.took(done), 200)
-        self.assertLess(self.took(done), 280)
+        self.assertLess(self.took(done), 280 * SLOWNESS)
 
     def test_says_how_it_is_used(self):
         for wrong in (["--help"], ["--timeout"], ["--timeout", "soon"], ["--cacert"], ["-x"]):
@@ -151,7 +152,7 @@ class against_python(fetch_test):
         self.assertIn('{"waited":200}', done.stdout)
         self.assertIn('{"waited":199}', done.stdout)
         self.assertGreaterEqual(self.took(done), 200)
-        self.assertLess(self.took(done), 300)
+        self.assertLess(self.took(done), 300 * SLOWNESS)
 
     def test_refused_port(self):
         with listener() as nobody:
@@ -165,7 +166,7 @@ class against_python(fetch_test):
         done = self.fetch("http://nowhere.invalid/x", f"{self.url}/json")
         self.check_one_failed(done, "http://nowhere.invalid/x", "resolve host")
         self.check_the_other_is_printed(done)
-        self.assertLess(done.seconds, 5)
+        self.assertLess(done.seconds, 5 * SLOWNESS)
 
     def test_404(self):
         done = self.fetch(f"{self.url}/status/404", f"{self.url}/json")
@@ -184,7 +185,7 @@ class against_python(fetch_test):
         self.check_one_failed(done, url, "within 500 ms")
         self.check_the_other_is_printed(done)
         self.assertGreaterEqual(done.seconds, 0.5)
-        self.assertLess(done.seconds, 1)
+        self.assertLess(done.seconds, 1 * SLOWNESS)
 
     def test_no_url_and_no_http(self):
         for url in ("http://[", "ftp://127.0.0.1/x"):
@@ -228,7 +229,7 @@ class against_python(fetch_test):
                                      stderr=subprocess.PIPE)
             self.assertTrue(asked.wait(10))
             child.send_signal(signal.SIGINT)
-            out, err = child.communicate(timeout=10)
+            out, err = child.communicate(timeout=10 * SLOWNESS)
         self.assertEqual((child.returncode, out, err), (130, b"", b""))
 
 

@@ -358,8 +358,8 @@ LOOP_TEST("timeout is for all attempts together") {
   const auto url = start_peer(counts_and_says_nothing);
   for (const bool streamed : {false, true}) {
     connections = 0;
-    auto request = get(url).first_byte_timeout(100ms).timeout(250ms).retry(quickly(100));
-    const stopwatch watch;  // without a limit for all of them: 10 s
+    auto request = get(url).first_byte_timeout(300ms).timeout(500ms).retry(quickly(100));
+    const stopwatch watch;  // without a limit for all of them: 30 s
     std::optional<http::error> error;
     if (streamed) {
       error = co_await error_of(session.stream(std::move(request)));
@@ -367,11 +367,11 @@ LOOP_TEST("timeout is for all attempts together") {
       error = co_await error_of(session.send(std::move(request)));
     }
     CHECK(error->timeout() == http::timeout_kind::total);
-    CHECK(std::string(error->what()) == "GET " + url + ": not complete within 250 ms");
-    CHECK(watch.elapsed() >= 250ms);
-    CHECK(watch.elapsed() < 5s);
+    CHECK(std::string(error->what()) == "GET " + url + ": not complete within 500 ms");
+    CHECK(watch.elapsed() >= 500ms);
+    CHECK(watch.elapsed() < at_most(5s));
     CHECK(connections >= 1);
-    CHECK(connections <= 3);
+    CHECK(connections <= 2);
   }
 }
 
@@ -387,7 +387,7 @@ LOOP_TEST("a wait for which there is no time is not begun") {
   const auto error = co_await error_of(
       session.send(get(nobody()).timeout(5s).retry(never_in_time())));
   CHECK(error.kind() == http::error_kind::connection_refused);
-  CHECK(watch.elapsed() < 2s);
+  CHECK(watch.elapsed() < at_most(2s));
 }
 
 PYTHON_TEST("a stream and a download are repeated until there is an answer that counts") {

@@ -133,7 +133,7 @@ POSTGRES_TEST("a copy out that is dropped in the middle is stopped on the server
   const stopwatch since;
   const auto rows = co_await c.query("select 1");
   CHECK(rows.size() == 1);
-  CHECK(since.elapsed() < 3s);
+  CHECK(since.elapsed() < at_most(3s));
 }
 
 POSTGRES_TEST("a canceled next of a copy out loses nothing") {

@@ -2,6 +2,7 @@
 
 // The main function of every test executable: Catch2's session, and the watchdog of watchdog.hpp.
 
+#include "support/slowness.hpp"
 #include "support/watchdog.hpp"
 
 #if __has_include(<catch2/catch_session.hpp>)
@@ -66,7 +67,7 @@ class watchdog {
  public:
   watchdog() : watched_(::pthread_self()) {
     const char* text = std::getenv("RONDO_TEST_TIMEOUT");
-    limit_ = std::chrono::seconds(text != nullptr ? std::atoi(text) : 60);
+    limit_ = rondo::test::at_most(std::chrono::seconds(text != nullptr ? std::atoi(text) : 60));
   }
 
   ~watchdog() {
