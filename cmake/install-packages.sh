@@ -42,6 +42,7 @@ tests    | command:redis-cli                | redis-tools          | redis      
 benchmarks | path:/usr/include/asio.hpp     | libasio-dev          | asio-devel         | asio-devel          | asio
 benchmarks | library:libuv                  | libuv1-dev           | libuv-devel        | libuv-devel         | libuv
 benchmarks | module:uvloop                  | python3-uvloop       | python3-uvloop     | python3-uvloop      | python-uvloop
+benchmarks | module:aiohttp                 | python3-aiohttp      | python3-aiohttp    | python3-aiohttp     | python-aiohttp
 '
 purpose=${1:-tests}
 example=${2:-}
