@@ -41,8 +41,11 @@ class Row:
     def peers(self):
         return [name for name in self.contenders if is_peer(self.question, name)]
 
+    def values(self, contender):
+        return [value for value, _ in self.contenders[contender].values()]
+
     def median(self, contender):
-        return statistics.median(value for value, _ in self.contenders[contender].values())
+        return statistics.median(self.values(contender))
 
     def ratios(self, contender, other):
         """Of the rounds that both ran: the median, the smallest, the largest; None without any."""
@@ -51,6 +54,9 @@ class Row:
                   for number, (value, _) in self.contenders.get(contender, {}).items()
                   if number in others and others[number][0] > 0]
         return (statistics.median(ratios), min(ratios), max(ratios)) if ratios else None
+
+    def numbers(self):
+        return sorted(set().union(*self.contenders.values()))
 
     def best_peer(self):
         return min(self.peers(), key=self.median, default=None)
@@ -72,7 +78,7 @@ def print_row(row):
     limit = row.limit()
     for contender, rounds in sorted(row.contenders.items(), key=lambda item: (
             item[0] != limit, is_peer(row.question, item[0]))):
-        values = [value for value, _ in rounds.values()]
+        values = row.values(contender)
         allocations = statistics.median(count for _, count in rounds.values())
         text = (f"{row.question:<11} {row.name:<21} {contender:<13} {row.median(contender):>11.2f}"
                 f" {row.unit:<3} {f'{min(values):.2f}-{max(values):.2f}':>21} {allocations:>7.2f}")
@@ -107,7 +113,8 @@ def as_json(rows):
         numbers = row.ratios(contender, row.limit(contender)), row.ratios(contender, "rondo")
         to_limit, to_rondo = [ratios[0] if ratios else None for ratios in numbers]
         return {"median": row.median(contender),
-                "rounds": [value for value, _ in row.contenders[contender].values()],
+                "rounds": [row.contenders[contender].get(number, (None,))[0]
+                           for number in row.numbers()],
                 "allocations": statistics.median(
                     count for _, count in row.contenders[contender].values()),
                 "limit": row.limit(contender), "times_limit": to_limit, "times_rondo": to_rondo,
@@ -116,6 +123,22 @@ def as_json(rows):
              "best_peer": row.best_peer(),
              "contenders": {contender: of(row, contender) for contender in row.contenders}}
             for row in rows]
+
+
+def from_json(all_of):
+    """The rows that as_json was given."""
+    rows = []
+    for of in all_of:
+        row = Row((of["question"], of["row"]))
+        row.unit = of["unit"]
+        for contender, one in of["contenders"].items():
+            row.contenders[contender] = {
+                number: (float(value), float(one["allocations"]))
+                for number, value in enumerate(one["rounds"], 1) if value is not None}
+            if not row.contenders[contender]:
+                raise ValueError(f"{contender} has no round")
+        rows.append(row)
+    return rows
 
 
 def main():
