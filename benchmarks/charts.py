@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: BSL-1.0
 """Draws what run.sh --json wrote, one or more files of it:
 
@@ -76,8 +76,7 @@ def canvas(lines, title, subtitle, left):
 def logarithmic(axes, low, high, text="{:g}".format):
     ticks = [tick for decade in range(-9, 15) for step in ((1, 2, 5) if high < 1000 * low else (1,))
              if low <= (tick := step * 10.0 ** decade) <= high]
-    axes.set_xscale("log")
-    axes.set_xlim(low, high)
+    axes.set(xscale="log", xlim=(low, high))
     axes.set_xticks([], minor=True)
     axes.set_xticks(ticks, [text(tick) for tick in ticks])
     axes.grid(axis="x", linewidth=0.5)
@@ -147,8 +146,7 @@ def echo(rows):
         axes.plot([min(values), max(values)], [y, y], color=color, linewidth=2.5)
         axes.annotate(time(median), (max(values), y), (5, 0), va="center",
                       textcoords="offset points", color=color)
-    axes.set_xlim(0, max(max(values) for *_, values in lines))
-    axes.set_xticks([])
+    axes.set(xlim=(0, max(max(values) for *_, values in lines)), xticks=[])
     axes.spines.bottom.set_visible(False)
     key(figure, axes, ("by hand", GREY, "s"), ("rondo", BLUE, "s"), ("peers", ORANGE, "s"))
     return figure
