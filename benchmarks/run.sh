@@ -19,6 +19,7 @@
 #   --instructions     count instructions per unit with callgrind instead of measuring time
 #   --save FILE        keep the lines that the contenders printed
 #   --json FILE        the report for a machine to read
+#   --charts DIR       draw the charts of it there (see charts.py; needs matplotlib)
 #
 # A contender that exits with 77 was skipped and says why. To narrow a run: BENCH_ROW=fib. With
 # --peers a contender takes 5 samples of each row, and not 25: BENCH_SAMPLES=25 to have those.
@@ -28,7 +29,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 
-rounds='' cpu='' build='' gate='' save='' json='' instructions='' peers='' questions=()
+rounds='' cpu='' build='' gate='' save='' json='' charts='' instructions='' peers='' questions=()
 while [ $# -gt 0 ]; do
   case $1 in
     --rounds) rounds=$2; shift ;;
@@ -39,6 +40,7 @@ while [ $# -gt 0 ]; do
     --instructions) instructions=1 ;;
     --save) save=$2; shift ;;
     --json) json=$2; shift ;;
+    --charts) charts=$2; shift ;;
     --peers) peers=1 ;;
     -h | --help) sed -n '3,/^$/{s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
     -*) echo "run.sh: no option $1, try --help" >&2; exit 2 ;;
@@ -56,6 +58,7 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+[ -z "$charts" ] || json=${json:-$work/json}
 
 # ---- The programs: one per contender -------------------------------------------------------------
 
@@ -153,6 +156,10 @@ fi
 # ---- Time ----------------------------------------------------------------------------------------
 
 echo "ran       taskset -c $cpu PROGRAM, $rounds rounds, interleaved"
+if [ -n "$charts" ] && ! "$PYTHON" -c 'import matplotlib' 2>/dev/null; then
+  echo "skipped   charts: needs matplotlib (python3-matplotlib)" >>"$work/skipped"
+  charts=''
+fi
 [ ! -e "$work/skipped" ] || cat "$work/skipped"
 lines=${save:-$work/lines}
 : >"$lines"
@@ -170,4 +177,10 @@ for round in $(seq "$rounds"); do
   done
 done
 echo
-python3 "$here/report.py" ${gate:+--gate "$gate"} ${json:+--json "$json"} "$lines"
+status=0
+python3 "$here/report.py" ${gate:+--gate "$gate"} ${json:+--json "$json"} "$lines" || status=$?
+if [ -n "$charts" ]; then
+  echo
+  "$PYTHON" "$here/charts.py" --into "$charts" "$json"
+fi
+exit "$status"

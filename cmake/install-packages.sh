@@ -43,6 +43,7 @@ benchmarks | path:/usr/include/asio.hpp     | libasio-dev          | asio-devel 
 benchmarks | library:libuv                  | libuv1-dev           | libuv-devel        | libuv-devel         | libuv
 benchmarks | module:uvloop                  | python3-uvloop       | python3-uvloop     | python3-uvloop      | python-uvloop
 benchmarks | module:aiohttp                 | python3-aiohttp      | python3-aiohttp    | python3-aiohttp     | python-aiohttp
+benchmarks | module:matplotlib              | python3-matplotlib   | python3-matplotlib | python3-matplotlib  | python-matplotlib
 '
 purpose=${1:-tests}
 example=${2:-}
