@@ -158,6 +158,15 @@ LOOP_TEST("a request is sent again when nobody listens yet") {
   co_await server.wait();
 }
 
+LOOP_TEST("a request is sent again when the name of its host was not found") {
+  http::session session(
+      http::session_options().retry(http::retry_policy().first_delay(50ms).factor(1).jitter(0)));
+  const stopwatch watch;
+  const auto error = co_await error_of(session.send(get("http://slow.invalid/")));
+  CHECK(error.kind() == http::error_kind::name_not_resolved);
+  CHECK(watch.elapsed() >= 100ms);  // two waits, between three attempts
+}
+
 LOOP_TEST("the limits for connecting and for the first byte begin anew with each attempt") {
   http::session session(http::session_options().retry(quickly(2)));
   const deaf_listener deaf;
