@@ -37,6 +37,7 @@
 #include <rondo/io/multishot.hpp>
 #include <rondo/io/ops/close.hpp>
 #include <rondo/io/ops/file.hpp>
+#include <rondo/io/ops/fixed.hpp>
 #include <rondo/io/ops/misc.hpp>
 #include <rondo/io/ops/net.hpp>
 #include <rondo/io/ops/path.hpp>
@@ -45,6 +46,7 @@
 #include <rondo/io/ops/splice.hpp>
 #include <rondo/io/ops/wait.hpp>
 #include <rondo/io/ops/xattr.hpp>
+#include <rondo/io/registered_buffers.hpp>
 #include <rondo/loop/event_loop.hpp>
 #include <rondo/loop/run.hpp>
 #include <rondo/loop/spawn.hpp>

@@ -45,6 +45,11 @@ inline const loop_options& add_environment(loop_options& options) {
   return options;
 }
 
+/// What to do about ENOMEM.
+inline constexpr std::string_view locked_memory_advice =
+    "the limit on locked memory is too low. Raise it (ulimit -l, LimitMEMLOCK= in a systemd unit, "
+    "--ulimit memlock= for docker run)";
+
 /// Why the kernel's ring cannot be used: a system call and its errno.
 struct ring_failure {
   int error = 0;  // 0: it can
@@ -90,10 +95,9 @@ struct ring_failure {
             "hides it. rondo's io_uring backend needs Linux 6.1 or newer with io_uring allowed";
         break;
       case ENOMEM:
-        text += " found no memory for " + std::to_string(entries) +
-                " entries: the limit on locked memory is too low. Raise it (ulimit -l, "
-                "LimitMEMLOCK= in a systemd unit, --ulimit memlock= for docker run) or ask for "
-                "fewer entries in loop_options";
+        text += " found no memory for " + std::to_string(entries) + " entries: ";
+        text += locked_memory_advice;
+        text += " or ask for fewer entries in loop_options";
         break;
       case EMFILE:
       case ENFILE:

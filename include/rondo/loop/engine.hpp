@@ -108,6 +108,14 @@ class engine : public loop_base {
     ring_.remove_buffers(static_cast<std::uint16_t>(group));
   }
 
+  /// Memory for operations that name it by its index, which this gives, or a negative errno:
+  /// EOPNOTSUPP on epoll.
+  [[nodiscard]] int register_memory(void* data, std::size_t size) noexcept {
+    return ring_.register_memory(data, size);
+  }
+  /// Nothing in flight names it.
+  void unregister_memory(int index) noexcept { ring_.unregister_memory(index); }
+
   /// For calls that block.
   [[nodiscard]] loop_threads& threads() noexcept { return threads_; }
 

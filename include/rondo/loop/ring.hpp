@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -29,6 +30,7 @@
 #include <rondo/loop/interference.hpp>
 #include <rondo/loop/kernel_ring.hpp>
 #include <rondo/loop/liburing.hpp>
+#include <rondo/loop/registered_slots.hpp>
 #include <rondo/loop/soft_ring.hpp>
 #include <rondo/loop/soft_work.hpp>
 
@@ -162,6 +164,13 @@ class ring {
                             : io_uring_unregister_buf_ring(&queues_, group);
   }
 
+  /// Memory for operations that name it by its index, which this gives, or a negative errno:
+  /// EOPNOTSUPP on the soft ring, to which all memory is the same.
+  [[nodiscard]] int register_memory(void* data, std::size_t size) noexcept {
+    return soft_ != nullptr ? -EOPNOTSUPP : registered_.add(queues_, data, size);
+  }
+  void unregister_memory(int index) noexcept { registered_.remove(queues_, index); }
+
   /// Before somebody else sleeps until `pollable` is readable.
   void be_polled() noexcept {
     if (soft_ != nullptr) soft_->be_polled();
@@ -284,6 +293,7 @@ class ring {
   beside_poll beside_poll_;
   std::uint64_t notified_after_ = ~std::uint64_t{0};  // so many calls
   std::uint16_t next_group_ = 0;
+  registered_slots registered_;
   pid_t owner_ = ::getpid();
 };
 
