@@ -176,9 +176,12 @@ task<> each_that_waits(Visit visit) {
   udp_socket idle = udp_socket::bind(endpoint::loopback(0));
   const const_buffer parts[] = {big, big};
   const int handed[] = {clogged};
+  const registered_buffers known(1, 16);
   using detail::read_exactly_op;
 
   co_await visit("read", [&] { return io::read(s.empty(), space); });
+  co_await visit("read_fixed", [&] { return io::read_fixed(s.empty(), known[0]); });
+  co_await visit("write_fixed", [&] { return io::write_fixed(s.full(), known[0]); });
   co_await visit("read exactly",
                  [&] { return io::operation(read_exactly_op{s.empty(), space, -1}); });
   co_await visit("readv", [&] { return io::readv(s.empty(), &in, 1); });
@@ -202,6 +205,8 @@ task<> each_that_waits(Visit visit) {
   ::setsockopt(tcp.b.native_handle(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
   clog(tcp.a.native_handle());
   co_await visit("send_zc", [&] { return io::send_zc(tcp.a.native_handle(), "x"); });
+  co_await visit("send_zc_fixed",
+                 [&] { return io::send_zc_fixed(tcp.a.native_handle(), known[0]); });
   co_await visit("send of several buffers", [&] { return jammed.write(parts); });
   co_await visit("send_descriptors", [&] { return jammed.send_descriptors(big, handed); });
   co_await visit("receive_descriptors", [&] { return silent.receive_descriptors(space); });

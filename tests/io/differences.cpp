@@ -106,6 +106,11 @@ struct read_nonblocking_situation : reading {
     return reading::traces() + (flags != 0 ? "" : ", and its flags were changed");
   }
 };
+struct read_fixed_situation : reading {
+  rondo::registered_buffers buffers{1, 8};
+  task<std::string> start() override { return ended(io::read_fixed(pipe.out(), buffers[0])); }
+  std::string traces() override { return std::string(buffers[0].data(), 8); }
+};
 struct end_of_pipe_situation : reading {
   task<std::string> start() override { return ended(io::read(pipe.out(), bytes)); }
   void make_true() override { pipe.writer = rondo::descriptor(); }
@@ -135,6 +140,11 @@ struct write_situation : writing {
 };
 struct writev_situation : writing {
   task<std::string> start() override { return ended(io::writev(pipe.in(), parts, 2)); }
+};
+struct write_fixed_situation : writing {
+  rondo::registered_buffers buffers{1, 5};
+  write_fixed_situation() { std::memcpy(buffers[0].data(), "hello", 5); }
+  task<std::string> start() override { return ended(io::write_fixed(pipe.in(), buffers[0])); }
 };
 struct poll_out_situation : writing {
   task<std::string> start() override { return ended(io::poll(pipe.in(), POLLOUT)); }
@@ -328,6 +338,13 @@ struct sending_without_copy : situation {
 struct send_zc_situation : sending_without_copy {
   task<std::string> start() override { return ended(io::send_zc(pair.a.native_handle(), "hello")); }
 };
+struct send_zc_fixed_situation : sending_without_copy {
+  rondo::registered_buffers buffers{1, 5};
+  send_zc_fixed_situation() { std::memcpy(buffers[0].data(), "hello", 5); }
+  task<std::string> start() override {
+    return ended(io::send_zc_fixed(pair.a.native_handle(), buffers[0]));
+  }
+};
 
 struct splice_situation : reading {
   pipe_ends to;
@@ -403,11 +420,13 @@ const std::map<std::string, std::function<std::unique_ptr<situation>()>> situati
   RONDO_TEST_SITUATION(read_at_offset);
   RONDO_TEST_SITUATION(readv);
   RONDO_TEST_SITUATION(read_nonblocking);
+  RONDO_TEST_SITUATION(read_fixed);
   RONDO_TEST_SITUATION(end_of_pipe);
   RONDO_TEST_SITUATION(poll_in);
   RONDO_TEST_SITUATION(poll_hang_up);
   RONDO_TEST_SITUATION(write);
   RONDO_TEST_SITUATION(writev);
+  RONDO_TEST_SITUATION(write_fixed);
   RONDO_TEST_SITUATION(poll_out);
   RONDO_TEST_SITUATION(broken_pipe);
   RONDO_TEST_SITUATION(recv);
@@ -425,6 +444,7 @@ const std::map<std::string, std::function<std::unique_ptr<situation>()>> situati
   RONDO_TEST_SITUATION(receive_descriptors);
   RONDO_TEST_SITUATION(receive_from);
   RONDO_TEST_SITUATION(send_zc);
+  RONDO_TEST_SITUATION(send_zc_fixed);
   RONDO_TEST_SITUATION(splice);
   RONDO_TEST_SITUATION(tee);
   RONDO_TEST_SITUATION(waitid);
@@ -504,6 +524,21 @@ task<> files(outcomes& all) {
     all["read what is there"] = std::string(bytes.data());
     all["read beyond the end"] = co_await ended(io::read(fd, bytes, 100));
     all["read at the position"] = co_await ended(io::read(fd, bytes));
+    const rondo::registered_buffers known(1, 20);
+    all["read_fixed to the end"] = co_await ended(io::read_fixed(fd, known[0], 0));
+    all["read_fixed what is there"] = std::string(known[0].data());
+    all["read_fixed beyond the end"] = co_await ended(io::read_fixed(fd, known[0], 100));
+    all["read_fixed at a wrong offset"] = co_await ended(io::read_fixed(fd, known[0], -2));
+    all["read_fixed of nothing"] = co_await ended(io::read_fixed(fd, known[0].first(0), 0));
+    all["write_fixed of nothing"] = co_await ended(io::write_fixed(fd, known[0].first(0), 0));
+    all["write_fixed at an offset"] = co_await ended(io::write_fixed(fd, known[0].first(2), 8));
+    for (const char* const other : {"/proc/self/comm", "/dev/zero", "/dev/full", "/dev"}) {
+      const rondo::descriptor odd = co_await io::openat(AT_FDCWD, other, O_RDONLY);
+      all[std::string("read_fixed ") + other] =
+          co_await ended(io::read_fixed(odd.native_handle(), known[0]));
+      all[std::string("write_fixed ") + other] =
+          co_await ended(io::write_fixed(odd.native_handle(), known[0]));
+    }
     all["recv from a file"] = co_await ended(io::recv(fd, bytes));
     all["accept on a file"] = co_await ended(io::accept(fd));
     all["poll a file"] = co_await ended(io::poll(fd, POLLIN));

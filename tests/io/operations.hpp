@@ -82,6 +82,7 @@ task<bool> canceled_soon(A what, int turns) {
 template <typename Visit>
 task<> each_operation(Visit visit) {
   std::array<char, 16> space{};
+  const registered_buffers known(1, space.size());
   iovec part{space.data(), space.size()};
   msghdr message{};
   message.msg_iov = &part;
@@ -91,6 +92,8 @@ task<> each_operation(Visit visit) {
   const auto bad_descriptor = std::errc::bad_file_descriptor;
   co_await visit("read", bad_descriptor, [&] { return io::read(-1, space); });
   co_await visit("write", bad_descriptor, [] { return io::write(-1, "x"); });
+  co_await visit("read", bad_descriptor, [&] { return io::read_fixed(-1, known[0]); });
+  co_await visit("write", bad_descriptor, [&] { return io::write_fixed(-1, known[0]); });
   co_await visit("readv", bad_descriptor, [&] { return io::readv(-1, &part, 1); });
   co_await visit("writev", bad_descriptor, [&] { return io::writev(-1, &part, 1); });
   co_await visit("open /no/such/file", std::errc::no_such_file_or_directory,
@@ -144,6 +147,7 @@ task<> each_operation(Visit visit) {
   co_await visit("recv", bad_descriptor, [&] { return io::recv(-1, space); });
   co_await visit("send", bad_descriptor, [] { return io::send(-1, "x"); });
   co_await visit("send", bad_descriptor, [] { return io::send_zc(-1, "x"); });
+  co_await visit("send", bad_descriptor, [&] { return io::send_zc_fixed(-1, known[0]); });
   co_await visit("recvmsg", bad_descriptor, [&] { return io::recvmsg(-1, &message); });
   co_await visit("sendmsg", bad_descriptor, [&] { return io::sendmsg(-1, &message); });
   co_await visit("poll", bad_descriptor, [] { return io::poll(-1, POLLIN); });

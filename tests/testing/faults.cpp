@@ -103,6 +103,35 @@ ON_BOTH_RINGS("faults: a short transfer moves less than it could, and loses noth
   CHECK(same);
 })
 
+ON_BOTH_RINGS("faults: what goes by registered memory is cut and fails as well", {
+  const auto move_ten = []() -> task<std::size_t> {
+    const registered_buffers buffers(1, 10);
+    const pipe_ends pipe;
+    const std::size_t written = co_await io::write_fixed(pipe.in(), buffers[0]);
+    const std::size_t read = co_await io::read_fixed(pipe.out(), buffers[0]);
+    CHECK(read <= written);
+    co_return read;
+  };
+  const int shorter = how_often(20, [&](std::uint64_t seed) {
+    faults f(seed);
+    f.short_transfers(100);
+    return run(move_ten(), f.options()) < 10;
+  });
+  CHECK(shorter > 10);
+  const int failed = how_often(20, [&](std::uint64_t seed) {
+    faults f(seed);
+    f.errors(100);
+    try {
+      run(move_ten(), f.options());
+      return false;
+    } catch (const std::system_error& e) {
+      return e.code() == std::errc::io_error || e.code() == std::errc::no_space_on_device ||
+             e.code().value() == EDQUOT;
+    }
+  });
+  CHECK(failed == 20);
+})
+
 ON_BOTH_RINGS("faults: messages and the kernel's own files are never cut", {
   faults f(1);
   f.short_transfers(100);

@@ -116,8 +116,9 @@ class injector final : public rondo::detail::interference {
   };
 
   static bool is_transfer(unsigned opcode) noexcept {
-    return opcode == IORING_OP_READ || opcode == IORING_OP_WRITE || opcode == IORING_OP_RECV ||
-           opcode == IORING_OP_SEND;
+    return opcode == IORING_OP_READ || opcode == IORING_OP_WRITE ||
+           opcode == IORING_OP_READ_FIXED || opcode == IORING_OP_WRITE_FIXED ||
+           opcode == IORING_OP_RECV || opcode == IORING_OP_SEND;
   }
   /// Less is a normal answer: not for messages, whose rest would be lost, and not for the kernel's
   /// own files, which refuse it.
@@ -154,11 +155,13 @@ class injector final : public rondo::detail::interference {
   int error_for(unsigned opcode) noexcept {
     switch (opcode) {
       case IORING_OP_READ:
+      case IORING_OP_READ_FIXED:
       case IORING_OP_READV:
       case IORING_OP_FSYNC:
       case IORING_OP_CLOSE:
         return one_of({EIO});
       case IORING_OP_WRITE:
+      case IORING_OP_WRITE_FIXED:
       case IORING_OP_WRITEV:
       case IORING_OP_FALLOCATE:
         return one_of({EIO, ENOSPC, EDQUOT});
