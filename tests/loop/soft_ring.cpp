@@ -201,6 +201,11 @@ TEST_CASE("what the soft ring does not know ends with EOPNOTSUPP") {
   s.named();
   io_uring_prep_rw(250, s.ask(2), 0, nullptr, 0, 0);
   s.named();
+  for (const unsigned opcode : {IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED}) {
+    io_uring_prep_rw(static_cast<int>(opcode), s.ask(100 + opcode), 0, nullptr, 0, 0);
+    s.named();
+    s.enter();
+  }
   for (const unsigned flag : {IOSQE_FIXED_FILE, IOSQE_IO_LINK, IOSQE_IO_HARDLINK, IOSQE_IO_DRAIN,
                               IOSQE_CQE_SKIP_SUCCESS}) {
     io_uring_sqe* const e = s.ask(flag);
@@ -210,7 +215,7 @@ TEST_CASE("what the soft ring does not know ends with EOPNOTSUPP") {
     s.enter();
   }
   const auto answers = s.at_once();
-  CHECK(answers.size() == 7);
+  CHECK(answers.size() == 9);
   for (const answer& a : answers) CHECK(a.result == -EOPNOTSUPP);
 }
 
