@@ -125,9 +125,8 @@ class attempts {
       case error_kind::connection_refused:
       case error_kind::connect_failed:
       case error_kind::connection_lost:
+      case error_kind::timeout:  // after the total one there is no time for another
         return true;
-      case error_kind::timeout:
-        return e.timeout() != timeout_kind::total;
       default:
         return false;
     }
