@@ -87,8 +87,9 @@ class soft_waits {
     if (record* const r = find(fd)) return r;
     if (fd < 0) return nullptr;
     try {
-      while (records_.size() <= static_cast<std::size_t>(fd)) records_.emplace_back();
-      to_tell_.reserve(records_.size());  // so that tell_later needs no memory
+      const auto wanted = static_cast<std::size_t>(fd) + 1;
+      to_tell_.reserve(wanted);  // first, so that tell_later needs no memory for any record
+      while (records_.size() < wanted) records_.emplace_back();
     } catch (const std::bad_alloc&) {
       return nullptr;
     }
