@@ -42,7 +42,7 @@ class roll_call {
 
   [[nodiscard]] bool empty() const noexcept { return names_.empty() && unnamed_ == 0; }
   /// "reader, writer and 2 tasks without a name"; empty if nobody has answered.
-  [[nodiscard]] std::string text() const {
+  [[nodiscard, gnu::cold]] std::string text() const {
     if (unnamed_ == 0) return names_;
     const std::string others =
         unnamed_ == 1 ? "a task" : std::to_string(unnamed_) + " tasks";

@@ -145,7 +145,7 @@ class scope {
     ended_ = false;
   }
 
-  void report_swallowing() noexcept {
+  [[gnu::cold]] void report_swallowing() noexcept {
     try {
       std::string who = "a canceled task";
       if (!name().empty()) who.append(" (").append(name()).append(")");

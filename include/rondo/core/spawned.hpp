@@ -105,7 +105,7 @@ class spawned_base : public list_hook, public listener, public ready_node {
     return !std::exchange(taken_, true);
   }
   /// Reports its error, once, if nobody has taken it. Afterwards the loop is not needed any more.
-  void report_unclaimed() noexcept {
+  [[gnu::cold]] void report_unclaimed() noexcept {
     forget();
     if (taken_ || std::exchange(reported_, true)) return;
     line.loop().report({unhandled_error::kind::spawned, name(), error(), {}});

@@ -59,26 +59,12 @@ struct ring_failure {
   [[nodiscard]] bool is_fatal() const noexcept { return error == EMFILE || error == ENFILE; }
 
   /// In one line.
-  [[nodiscard]] std::string reason() const {
-    std::string text(call);
-    switch (error) {
-      case EPERM:
-        return text + ": EPERM (a seccomp profile or kernel.io_uring_disabled forbids io_uring)";
-      case EACCES:
-        return text + ": EACCES (a seccomp profile or a security module forbids io_uring)";
-      case ENOSYS:
-        return text + ": ENOSYS (the kernel has no io_uring, or a seccomp profile hides it)";
-      case ENOMEM:
-        return text + ": ENOMEM (the limit on locked memory is too low: ulimit -l)";
-      case EINVAL:
-        return text + ": EINVAL (this io_uring is older than Linux 6.1)";
-      default:
-        return text + ": " + std::generic_category().message(error);
-    }
+  [[nodiscard, gnu::cold]] std::string reason() const {
+    return std::string(call).append(": ").append(cause());
   }
 
   /// Says what is wrong and what to do about it.
-  [[noreturn]] void raise(unsigned entries) const {
+  [[noreturn, gnu::cold]] void raise(unsigned entries) const {
     std::string text(call);
     switch (error) {
       case EPERM:
@@ -111,6 +97,24 @@ struct ring_failure {
     }
     if (!is_fatal()) text += ". The backends automatic and epoll run without io_uring";
     throw std::system_error(error, std::generic_category(), text);
+  }
+
+ private:
+  [[nodiscard, gnu::cold]] std::string cause() const {
+    switch (error) {
+      case EPERM:
+        return "EPERM (a seccomp profile or kernel.io_uring_disabled forbids io_uring)";
+      case EACCES:
+        return "EACCES (a seccomp profile or a security module forbids io_uring)";
+      case ENOSYS:
+        return "ENOSYS (the kernel has no io_uring, or a seccomp profile hides it)";
+      case ENOMEM:
+        return "ENOMEM (the limit on locked memory is too low: ulimit -l)";
+      case EINVAL:
+        return "EINVAL (this io_uring is older than Linux 6.1)";
+      default:
+        return std::generic_category().message(error);
+    }
   }
 };
 

@@ -14,7 +14,7 @@ namespace rondo::detail {
 
 /// The function's own name, from what a compiler makes of it: "rondo::task<> app::fetch(int)", or
 /// on GCC, which names the function that it makes of a coroutine, "void app::fetch(... .Frame*)".
-[[nodiscard]] inline std::string_view short_name(std::string_view name) {
+[[nodiscard, gnu::cold]] inline std::string_view short_name(std::string_view name) {
   name = name.substr(0, name.find(" [with "));
   if (name.ends_with(" const")) name.remove_suffix(6);
   if (name.ends_with(')')) {  // the parameters
@@ -35,20 +35,22 @@ namespace rondo::detail {
 }
 
 /// "fetch.cpp:12 in fetch"; empty if the place is not known.
-[[nodiscard]] inline std::string describe(source_location place) {
+[[nodiscard, gnu::cold]] inline std::string describe(source_location place) {
   if (place.line() == 0) return {};
   const std::string_view path = place.file_name();
-  return std::string(path.substr(path.rfind('/') + 1)) + ":" + std::to_string(place.line()) +
-         " in " + std::string(short_name(place.function_name()));
+  char line[16];
+  std::snprintf(line, sizeof line, ":%u in ", static_cast<unsigned>(place.line()));
+  std::string text(path.substr(path.rfind('/') + 1));
+  return text.append(line).append(short_name(place.function_name()));
 }
 
 /// Who: "task reader", or "a task" if it has no name.
-[[nodiscard]] inline std::string in_words(std::string_view name) {
+[[nodiscard, gnu::cold]] inline std::string in_words(std::string_view name) {
   return name.empty() ? "a task" : "task " + std::string(name);
 }
 
 /// "153 ms", "2.4 s".
-[[nodiscard]] inline std::string span(std::chrono::nanoseconds length) {
+[[nodiscard, gnu::cold]] inline std::string span(std::chrono::nanoseconds length) {
   const double s = std::chrono::duration<double>(length).count();
   char text[32];
   if (s < 1) {

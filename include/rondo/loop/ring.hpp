@@ -270,7 +270,7 @@ class ring {
     beside_poll_.armed = true;
     return true;
   }
-  void become_soft(std::string_view reason) {
+  [[gnu::cold]] void become_soft(std::string_view reason) {
     soft_ = std::make_unique<soft_ring>(queues_, entries_, threads_);
     room_ = queues_.sq.ring_entries;
     changed_ = queues_.sq.sqe_tail;

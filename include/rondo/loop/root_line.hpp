@@ -41,7 +41,7 @@ class root_line final : public kept_root, listener {
   [[nodiscard]] bool done() const noexcept { return done_; }
   decltype(auto) take() { return state_.take(); }
   /// For whoever throws something else.
-  void report_error() {
+  [[gnu::cold]] void report_error() {
     if (state_.how() != outcome::error) return;
     try {
       static_cast<void>(state_.take());

@@ -22,11 +22,11 @@ class soft_cancellation {
 
   /// ASYNC_CANCEL. Answers as the kernel: 0 or how many; ENOENT when there is nothing; EALREADY when
   /// a thread is at it.
-  int cancel(const io_uring_sqe& e) noexcept;
+  [[gnu::cold]] int cancel(const io_uring_sqe& e) noexcept;
   /// POLL_REMOVE.
-  int remove_poll(const io_uring_sqe& e) noexcept;
+  [[gnu::cold]] int remove_poll(const io_uring_sqe& e) noexcept;
   /// One entry: 0, or EALREADY.
-  int cancel(soft_entry& s) noexcept;
+  [[gnu::cold]] int cancel(soft_entry& s) noexcept;
 
  private:
   using record = soft_waits::record;

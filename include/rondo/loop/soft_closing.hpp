@@ -25,9 +25,9 @@ class soft_closing {
   }
 
   /// opcode::until_unused: ends when no thread uses the descriptor.
-  void until_unused(const io_uring_sqe& e) noexcept;
+  [[gnu::cold]] void until_unused(const io_uring_sqe& e) noexcept;
   /// CLOSE.
-  void close(const io_uring_sqe& e) noexcept;
+  [[gnu::cold]] void close(const io_uring_sqe& e) noexcept;
   /// Threads may have finished something, or have been relieved of it.
   void go_on() noexcept;
 

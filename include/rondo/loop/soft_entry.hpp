@@ -109,7 +109,7 @@ class soft_entries {
   static constexpr std::size_t block_size = 64;
   using block = std::array<soft_entry, block_size>;
 
-  bool grow() noexcept {
+  [[gnu::noinline]] bool grow() noexcept {
     try {
       blocks_.push_back(std::make_unique<block>());
     } catch (const std::bad_alloc&) {
@@ -121,7 +121,7 @@ class soft_entries {
   }
 
   /// More buckets; without memory for them the chains get longer.
-  void spread() noexcept {
+  [[gnu::cold, gnu::noinline]] void spread() noexcept {
     std::vector<soft_entry*> wider;
     try {
       wider.resize(buckets_.size() * 2);

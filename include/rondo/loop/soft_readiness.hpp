@@ -47,7 +47,7 @@ class soft_readiness {
   }
   void reported(int fd, std::uint32_t events) noexcept;
   void serve(intrusive_list<soft_entry>& queue) noexcept;
-  void not_taken(record& r, int error) noexcept;
+  [[gnu::cold]] void not_taken(record& r, int error) noexcept;
 
   static constexpr std::uint64_t bell = ~std::uint64_t{0};
   soft_service& service_;
@@ -132,9 +132,7 @@ inline void soft_readiness::not_taken(record& r, int error) noexcept {
       service_.end(s, error == EPERM ? -EINVAL : error == ENOSPC ? -ENOMEM : -error);
     }
   };
-  r.reading.for_each(move_on);
-  r.writing.for_each(move_on);
-  r.polling.for_each(move_on);
+  for (auto* const those : {&r.reading, &r.writing, &r.polling}) those->for_each(move_on);
 }
 
 }  // namespace rondo::detail

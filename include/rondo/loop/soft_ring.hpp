@@ -77,9 +77,9 @@ class soft_ring : soft_service {
  private:
   void serve(const io_uring_sqe& e) noexcept;
   void try_first(const io_uring_sqe& e, const soft::verb& v) noexcept;
-  void refuse(const io_uring_sqe& e, const char* why) noexcept;
+  [[gnu::cold]] void refuse(const io_uring_sqe& e, const char* why) noexcept;
   void poll(const io_uring_sqe& e) noexcept;
-  void wait_for_process(soft_entry& s) noexcept;
+  [[gnu::cold]] void wait_for_process(soft_entry& s) noexcept;
   void collect() noexcept;
 
   soft_readiness readiness_{*this};

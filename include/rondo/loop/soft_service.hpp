@@ -68,7 +68,7 @@ struct soft_service {
   soft_entries entries;
 
  private:
-  void drop_everything() noexcept;
+  [[gnu::cold]] void drop_everything() noexcept;
 };
 
 // Implementation

@@ -88,7 +88,8 @@ class soft_waits {
     if (fd < 0) return nullptr;
     try {
       const auto wanted = static_cast<std::size_t>(fd) + 1;
-      to_tell_.reserve(wanted);  // first, so that tell_later needs no memory for any record
+      // First, so that tell_later needs no memory for any record.
+      if (to_tell_.capacity() < wanted) to_tell_.reserve(2 * wanted);
       while (records_.size() < wanted) records_.emplace_back();
     } catch (const std::bad_alloc&) {
       return nullptr;

@@ -111,7 +111,7 @@ class soft_work {
   }
 
   /// Takes an entry back that no thread has begun with. False: one has, and is told to give up.
-  [[nodiscard]] bool take_back(soft_entry& s) noexcept {
+  [[nodiscard, gnu::cold]] bool take_back(soft_entry& s) noexcept {
     if (threads_.pool().remove(s)) {
       leave(s);
       return true;
@@ -126,7 +126,7 @@ class soft_work {
   [[nodiscard]] bool must_insist() const noexcept { return interrupted_ != 0; }
   /// Not in each turn of a busy loop: a call that goes on after a signal would never get further
   /// (Linux adds the timer's slack to what nanosleep says is left).
-  void insist() noexcept {
+  [[gnu::cold]] void insist() noexcept {
     constexpr std::chrono::milliseconds apart(1);
     const auto now = std::chrono::steady_clock::now();
     if (now - insisted_ < apart) return;

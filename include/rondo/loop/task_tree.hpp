@@ -40,14 +40,16 @@ class leaf_notes final : public observer {
   /// depth: of the lines inside it.
   leaf_notes(time_point now, std::size_t depth) noexcept : now_(now), depth_(depth) {}
 
-  void child(const scope& line, std::string_view name) override {
+  [[gnu::cold]] void child(const scope& line, std::string_view name) override {
     children.push_back({&line, std::string(name), depth_});
   }
-  void particular(std::string_view words) override {
+  [[gnu::cold]] void particular(std::string_view words) override {
     if (!words.empty()) particulars.append(" ").append(words);
   }
-  void on_descriptor(int fd) override { particular("on descriptor " + std::to_string(fd)); }
-  void due(std::int64_t time) override {
+  [[gnu::cold]] void on_descriptor(int fd) override {
+    particular("on descriptor " + std::to_string(fd));
+  }
+  [[gnu::cold]] void due(std::int64_t time) override {
     const time_point end{std::chrono::nanoseconds(time)};
     // Not one that is not armed yet, or is about to fire.
     if (end > now_ && end != time_point::max()) particulars += ", " + span(end - now_) + " left";
@@ -62,7 +64,7 @@ class leaf_notes final : public observer {
 };
 
 /// A line's row, without what is inside it, which is added to `inside`.
-[[nodiscard]] inline std::string describe(const scope& line, leaf_notes& inside) {
+[[nodiscard, gnu::cold]] inline std::string describe(const scope& line, leaf_notes& inside) {
   leaf* const on = line.suspended_on();
   std::string row;
   if (on != nullptr) {
@@ -79,17 +81,21 @@ class leaf_notes final : public observer {
   if (line.canceled()) row += ", canceled";
   return row;
 }
-[[nodiscard]] inline std::string describe(const scope& line) {
+[[nodiscard, gnu::cold]] inline std::string describe(const scope& line) {
   leaf_notes inside(static_cast<engine&>(line.loop()).clock_time(), 0);
   return describe(line, inside);
 }
 
 /// All of a loop's lines. Trees may be deeper than the stack, so those still to come are in a list.
-[[nodiscard]] inline std::string task_tree(engine& loop) {
+[[nodiscard, gnu::cold]] inline std::string task_tree(engine& loop) {
   const time_point now = loop.clock_time();
   leaf_notes top(now, 0);
   loop.tasks().show(top);
-  std::vector<leaf_notes::inner_line> to_come(top.children.rbegin(), top.children.rend());
+  std::vector<leaf_notes::inner_line> to_come;
+  const auto add_reversed = [&to_come](std::vector<leaf_notes::inner_line>& lines) {
+    for (; !lines.empty(); lines.pop_back()) to_come.push_back(std::move(lines.back()));
+  };
+  add_reversed(top.children);
   std::string text;
   while (!to_come.empty()) {
     const leaf_notes::inner_line next = std::move(to_come.back());
@@ -98,7 +104,7 @@ class leaf_notes final : public observer {
     const std::string row = describe(*next.line, inside);
     text.append(2 * next.depth, ' ').append(next.name).append(next.name.empty() ? "" : ": ");
     text.append(row).append("\n");
-    to_come.insert(to_come.end(), inside.children.rbegin(), inside.children.rend());
+    add_reversed(inside.children);
   }
   return text;
 }

@@ -66,7 +66,7 @@ class work_watch {
   work_watch(std::chrono::nanoseconds threshold, trace_file* trace)
       : threshold_(threshold), trace_(trace), track_(trace != nullptr ? trace->add_loop() : 0) {}
 
-  static void report(loop_base& loop, const scope* line, source_location place,
+  [[gnu::cold]] static void report(loop_base& loop, const scope* line, source_location place,
                      std::chrono::nanoseconds length) noexcept {
     try {
       const std::string_view name = line != nullptr ? line->name() : std::string_view();
@@ -78,8 +78,8 @@ class work_watch {
     } catch (const std::bad_alloc&) {  // then it is not said
     }
   }
-  void write_down(const scope* line, source_location place, time_point since, time_point begin,
-                  time_point end) const noexcept {
+  [[gnu::cold]] void write_down(const scope* line, source_location place, time_point since,
+                                time_point begin, time_point end) const noexcept {
     try {
       std::string what = describe(place);
       if (what.empty()) what = line != nullptr ? "start" : "a call";
