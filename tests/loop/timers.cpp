@@ -149,3 +149,16 @@ TEST_CASE("timers armed, taken back and fired at random agree with a multimap") 
   }
   CHECK(queue.empty());
 }
+
+TEST_CASE("of many that are due, no more fire at once than are asked for, the earliest first") {
+  std::vector<int> log;
+  std::deque<noted> timers;
+  timer_queue queue;
+  for (int i = 0; i < 10; ++i) REQUIRE(queue.arm(timers.emplace_back(log, i), start + 1s));
+  CHECK_FALSE(queue.expire(start + 1s, 4));
+  CHECK(log == std::vector{0, 1, 2, 3});
+  CHECK(queue.size() == 6);
+  CHECK(queue.expire(start + 1s, 6));
+  CHECK(log.size() == 10);
+  CHECK(queue.expire(start + 2s, 0));  // nothing is due
+}

@@ -96,6 +96,24 @@ VIRTUAL_TEST("sleepers with the same deadline wake in the order in which they la
   CHECK(log == expected);
 }
 
+TEST_CASE("of many that are due after one sleep of the loop, no one sleeps on") {
+  rondo::loop_options options;
+  options.timer_slack = 200ms;
+  std::vector<std::uint64_t> calls;
+  const auto sleeper = [&calls](std::chrono::milliseconds length) -> task<> {
+    co_await sleep_for(length);
+    calls.push_back(rondo::event_loop::current().stats().system_calls);
+  };
+  const auto all = [&sleeper]() -> task<> {
+    std::vector<task<>> sleepers;
+    for (int i = 0; i < 200; ++i) sleepers.push_back(sleeper(i < 64 ? 1ms : 10ms));
+    co_await rondo::when_all(std::move(sleepers));
+  };
+  rondo::run(all(), options);
+  REQUIRE(calls.size() == 200);
+  CHECK(calls.front() == calls.back());
+}
+
 LOOP_TEST("a sleep of zero or less is a yield") {
   std::vector<int> log;
   auto& loop = rondo::event_loop::current();

@@ -244,7 +244,8 @@ class engine : public loop_base {
       ring_.reap();
     }
     turn_time_ = unknown;
-    if (!timers_.empty()) timers_.expire(turn_time());
+    // No more than this turn will resume: what is fired and left for later is cold by then.
+    more_is_due_ = !timers_.empty() && !timers_.expire(turn_time(), resumptions_a_turn);
   }
 
   [[nodiscard, gnu::cold]] bool nothing_can_happen() noexcept {
@@ -261,8 +262,9 @@ class engine : public loop_base {
   /// bring that about.
   [[nodiscard]] time_point next_alarm() noexcept {
     if (!awaits_a_timer()) return never;
-    if (!clock_.is_virtual()) [[likely]] return std::max(timers_.earliest(), at_once) + slack_;
-    return virtual_alarm();
+    if (clock_.is_virtual()) [[unlikely]] return virtual_alarm();
+    const time_point earliest = std::max(timers_.earliest(), at_once);
+    return more_is_due_ ? earliest : earliest + slack_;  // those have waited for each other
   }
   [[nodiscard, gnu::cold]] time_point virtual_alarm() noexcept {
     if (timers_.earliest() <= clock_.now()) return at_once;
@@ -367,6 +369,7 @@ class engine : public loop_base {
   mutable time_point turn_time_ = unknown;
   std::chrono::nanoseconds slack_;
   bool winds_up_ = false;
+  bool more_is_due_ = false;  // timers, when the clock was last looked at
 };
 
 }  // namespace rondo::detail

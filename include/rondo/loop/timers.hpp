@@ -76,13 +76,16 @@ class timer_queue {
     }
   }
 
-  /// Fires everything that is due at `now`, in order of deadline.
-  void expire(time_point now) noexcept {
-    while (!heap_.empty() && heap_.front().deadline <= now) {
+  /// Fires what is due at `now`, in order of deadline, but at most so many. False: there are more.
+  bool expire(time_point now, std::size_t most = static_cast<std::size_t>(-1)) noexcept {
+    for (; !heap_.empty() && heap_.front().deadline <= now; --most) {
+      if (most == 0) return false;
       timer& due = *heap_.front().owner;
       disarm(due);
+      fetch_next();
       due.fire(due);
     }
+    return true;
   }
 
  private:
@@ -95,6 +98,11 @@ class timer_queue {
   static std::size_t parent(std::size_t index) noexcept { return (index - 1) / arity; }
   static bool before(const entry& a, const entry& b) noexcept {
     return a.deadline != b.deadline ? a.deadline < b.deadline : a.owner->order < b.owner->order;
+  }
+  /// Of many, those that fire next have not been looked at for long: they come to the cache while
+  /// this one is dealt with.
+  void fetch_next() const noexcept {
+    for (std::size_t i = 1; i <= arity && i < heap_.size(); ++i) __builtin_prefetch(heap_[i].owner);
   }
   void put(std::size_t index, const entry& e) noexcept {
     heap_[index] = e;
