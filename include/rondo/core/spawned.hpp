@@ -91,7 +91,7 @@ class spawned_base : public list_hook, public listener, public ready_node {
   void add_ref() noexcept { ++refs_; }
   void release() noexcept {
     if (--refs_ != 0) return;
-    if (how_ == outcome::error) report_unclaimed();
+    if (how_ == outcome::error) [[unlikely]] report_unclaimed();
     delete this;
   }
 
@@ -105,7 +105,7 @@ class spawned_base : public list_hook, public listener, public ready_node {
     return !std::exchange(taken_, true);
   }
   /// Reports its error, once, if nobody has taken it. Afterwards the loop is not needed any more.
-  [[gnu::cold]] void report_unclaimed() noexcept {
+  [[gnu::cold, gnu::noinline]] void report_unclaimed() noexcept {
     forget();
     if (taken_ || std::exchange(reported_, true)) return;
     line.loop().report({unhandled_error::kind::spawned, name(), error(), {}});
@@ -117,11 +117,7 @@ class spawned_base : public list_hook, public listener, public ready_node {
   /// step: what the ready queue calls; see spawned::step.
   spawned_base(void (*step)(listener&) noexcept, std::string_view name) : listener{step} {
     waiter = continuation(static_cast<listener&>(*this));
-    if (!name.empty()) {
-      char* const copy = new char[name.size() + 1]{};
-      name.copy(copy, name.size());
-      line.set_name(copy);
-    }
+    if (!name.empty()) [[unlikely]] take_name(name);
   }
   virtual ~spawned_base() { delete[] line.name().data(); }
 
@@ -151,6 +147,11 @@ class spawned_base : public list_hook, public listener, public ready_node {
   }
 
  private:
+  [[gnu::cold, gnu::noinline]] void take_name(std::string_view name) {
+    char* const copy = new char[name.size() + 1]{};
+    name.copy(copy, name.size());
+    line.set_name(copy);
+  }
   /// Leaves the list of those whose errors its owner would report.
   void forget() noexcept {
     if (done() && linked()) unlink();
