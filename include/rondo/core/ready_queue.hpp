@@ -89,6 +89,13 @@ class loop_base {
     tail_ = &node;
   }
 
+  /// The same for several, which are linked in their order.
+  void push_all(ready_node& first, ready_node& last) noexcept {
+    last.next = nullptr;
+    (head_ != nullptr ? tail_->next : head_) = &first;
+    tail_ = &last;
+  }
+
   /// For what completes by itself: a listener is told now, a coroutine is queued.
   void complete(ready_node& node) noexcept {
     if (node.waiter.is_listener()) {

@@ -4,14 +4,22 @@
 // What other threads want a loop to do next. A lock-free list takes the nodes, and an eventfd wakes
 // the loop, but only when it sleeps: a burst of messages costs one wake-up, not one each.
 //
-// The race between a message and the loop falling asleep: the loop says that it will sleep, then
-// looks once more; a sender puts its message there, then asks whether the loop sleeps. In whatever
-// order these four happen, either the loop sees the message or the sender sees the sleeper.
+// One word holds both what has arrived and whether the loop sleeps, so there is no race between a
+// message and the loop falling asleep, and a message to a loop that is awake is one atomic exchange:
+//
+//   null        nothing has arrived, the loop is awake
+//   asleep      nothing has arrived, the loop sleeps or is about to: whoever changes that wakes it
+//   a message   the newest, which knows the one before it; the loop is awake, or is being woken
+//
+// By the time that a sender wakes the loop, something else may have done so, and its message may have
+// been what somebody was waiting for to destroy the loop. So those who wake it are counted, and the
+// inbox waits for them; all others are done with it once the message is there.
 
 #include <atomic>
 #include <cstdint>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <utility>
 
 #include <rondo/core/ready_queue.hpp>
 #include <rondo/loop/own_descriptor.hpp>
@@ -25,8 +33,7 @@ class inbox {
   inbox(const inbox&) = delete;
   inbox& operator=(const inbox&) = delete;
   ~inbox() {
-    // A sender whose message has already been acted upon may still be on its way out of send().
-    while (senders_.load(std::memory_order_acquire) != 0) {
+    while (wakers_.load(std::memory_order_acquire) != 0) {
     }
   }
 
@@ -34,34 +41,40 @@ class inbox {
 
   /// From any thread. The node belongs to the loop from here on.
   void send(ready_node& node) noexcept {
-    senders_.fetch_add(1, std::memory_order_relaxed);
     ready_node* newest = newest_.load(std::memory_order_relaxed);
-    do {
+    while (newest != asleep()) {
       node.next = newest;
-    } while (!newest_.compare_exchange_weak(newest, &node, std::memory_order_seq_cst,
-                                            std::memory_order_relaxed));
-    if (asleep_.load(std::memory_order_seq_cst)) wake();
-    senders_.fetch_sub(1, std::memory_order_release);
+      if (newest_.compare_exchange_weak(newest, &node, std::memory_order_release,
+                                        std::memory_order_relaxed)) {
+        return;
+      }
+    }
+    send_and_wake(node);
   }
 
   /// From any thread, and from signal handlers.
   void wake() noexcept {
-    asleep_.store(false, std::memory_order_relaxed);
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written =
         ::write(sleeper_.load(std::memory_order_seq_cst), &one, sizeof one);  // full is awake, too
   }
 
   [[nodiscard]] bool empty() const noexcept {
-    return newest_.load(std::memory_order_relaxed) == nullptr;
+    ready_node* const newest = newest_.load(std::memory_order_relaxed);
+    return newest == nullptr || newest == asleep();
   }
 
   /// By the loop, before it sleeps: false if there is something to do instead.
   [[nodiscard]] bool fall_asleep() noexcept {
-    asleep_.store(true, std::memory_order_seq_cst);
-    return newest_.load(std::memory_order_seq_cst) == nullptr;
+    ready_node* newest = nullptr;
+    return newest_.compare_exchange_strong(newest, asleep(), std::memory_order_release,
+                                           std::memory_order_relaxed) ||
+           newest == asleep();
   }
-  void wake_up() noexcept { asleep_.store(false, std::memory_order_relaxed); }
+  void wake_up() noexcept {
+    ready_node* newest = asleep();
+    newest_.compare_exchange_strong(newest, nullptr, std::memory_order_relaxed);
+  }
 
   /// By the loop: who sleeps in its place, from now on: a wake-up is a write to their eventfd.
   /// Whoever has read the old one by then has put its message there before; the loop looks for
@@ -70,26 +83,36 @@ class inbox {
 
   /// By the loop: queues all messages, oldest first.
   void deliver(loop_base& loop) noexcept {
-    if (newest_.load(std::memory_order_relaxed) == nullptr) return;
-    ready_node* newest = newest_.exchange(nullptr, std::memory_order_acquire);
-    ready_node* oldest = nullptr;
-    while (newest != nullptr) {
-      ready_node* const next = newest->next;
-      newest->next = oldest;
-      oldest = newest;
-      newest = next;
+    if (empty()) return;
+    ready_node* const newest = newest_.exchange(nullptr, std::memory_order_acquire);
+    ready_node* oldest = newest;
+    for (ready_node* older = newest->next; older != nullptr;) {
+      ready_node* const next = older->next;
+      older->next = oldest;
+      oldest = std::exchange(older, next);
     }
-    while (oldest != nullptr) {
-      ready_node& message = *oldest;
-      oldest = oldest->next;
-      loop.push(message);
-    }
+    loop.push_all(*oldest, *newest);
   }
 
  private:
+  /// No node is there.
+  static ready_node* asleep() noexcept {
+    return reinterpret_cast<ready_node*>(std::uintptr_t{alignof(ready_node)});
+  }
+
+  [[gnu::noinline]] void send_and_wake(ready_node& node) noexcept {
+    wakers_.fetch_add(1, std::memory_order_relaxed);
+    ready_node* newest = newest_.load(std::memory_order_relaxed);
+    do {
+      node.next = newest != asleep() ? newest : nullptr;
+    } while (!newest_.compare_exchange_weak(newest, &node, std::memory_order_acq_rel,
+                                            std::memory_order_relaxed));
+    if (newest == asleep()) wake();
+    wakers_.fetch_sub(1, std::memory_order_release);
+  }
+
   std::atomic<ready_node*> newest_{nullptr};
-  std::atomic<bool> asleep_{false};
-  std::atomic<int> senders_{0};
+  std::atomic<int> wakers_{0};
   own_descriptor wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"};
   std::atomic<int> sleeper_{wake_.get()};  // whose eventfd is written to: the loop's own, or a host's
 };
