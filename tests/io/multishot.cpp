@@ -9,6 +9,7 @@
 #include <optional>
 #include <rondo/testing.hpp>
 #include <utility>
+#include <vector>
 
 #include "support/descriptors.hpp"
 #include "support/heap.hpp"
@@ -46,9 +47,9 @@ class rings_source {
   ~rings_source() { --seen_->living; }
 
   [[nodiscard]] int begin(detail::engine&) const noexcept { return begin_error; }
-  void prepare(io_uring_sqe& e) noexcept {
+  void prepare(io_uring_sqe& e, int on) noexcept {
     ++seen_->asked;
-    io_uring_prep_poll_multishot(&e, fd, POLLIN);
+    io_uring_prep_poll_multishot(&e, on, POLLIN);
   }
   [[nodiscard]] arrival arrived(int result, std::uint32_t) noexcept {
     if (result < 0) return arrival::error;
@@ -65,8 +66,8 @@ class rings_source {
     return ++taken_;
   }
   void discard() noexcept { seen_->discarded += std::exchange(waiting_, 0); }
-  [[nodiscard]] static bool park(detail::engine&, detail::parked_stream&) noexcept { return false; }
-  static void unpark() noexcept {}
+  [[nodiscard]] static bool park(detail::engine&, detail::in_flight&) noexcept { return false; }
+  static void unpark(detail::in_flight&) noexcept {}
   static void passed() noexcept {}
 
   int fd;
@@ -88,7 +89,7 @@ struct bell {
     REQUIRE(::write(native_handle(), &one, sizeof one) == sizeof one);
   }
   [[nodiscard]] rings many(history& seen, int most = 1000) const {
-    return rings(rings_source(native_handle(), seen, most));
+    return rings(native_handle(), rings_source(native_handle(), seen, most));
   }
 };
 
@@ -98,6 +99,8 @@ task<> ring_later(const bell& b) {
 }
 
 task<std::optional<int>> stream_next_of(rings& stream) { co_return co_await stream.next(); }
+
+task<std::optional<int>> nothing() { co_return std::nullopt; }
 
 task<> arrivals(const history& seen, int count) {
   co_await until([&seen, count] { return seen.arrived == count; });
@@ -134,6 +137,22 @@ LOOP_TEST("what comes while nobody waits is there for the next one") {
   const auto third = co_await stream.next();
   CHECK(second == std::optional<int>(2));
   CHECK(third == std::optional<int>(3));
+}
+
+LOOP_TEST("a next that was canceled leaves the stream to the following one before it has ended") {
+  const bell b;
+  history seen;
+  rings stream = b.many(seen);
+  {
+    std::vector<task<std::optional<int>>> two;
+    two.push_back(stream_next_of(stream));
+    two.push_back(nothing());
+    auto results = as_completed(std::move(two));
+    const auto first = co_await results.next();
+    CHECK(first->index == 1);
+  }  // dropped: the other one is canceled, and told of it a turn later
+  const auto both = co_await when_all(stream.next(), ring_later(b));
+  CHECK(std::get<0>(both) == std::optional<int>(1));
 }
 
 LOOP_TEST("nothing is asked before the first next, nor in a canceled scope") {
@@ -342,7 +361,7 @@ LOOP_TEST("whoever closes the descriptor ends the stream, in flight or not") {
 
 LOOP_TEST("an error is thrown once, with the operation's name, and the next call asks again") {
   history seen;
-  rings stream(rings_source(-1, seen));
+  rings stream(-1, rings_source(-1, seen));
   for (int i = 1; i <= 2; ++i) {
     const std::string words = co_await words_of(stream.next());
     CHECK(words == "rings: " + std::system_category().message(EBADF));
@@ -353,7 +372,7 @@ LOOP_TEST("an error is thrown once, with the operation's name, and the next call
   CHECK(seen.asked == 3);
   rings_source refuses(-1, seen);
   refuses.begin_error = -EPERM;
-  rings refused{std::move(refuses)};
+  rings refused(-1, std::move(refuses));
   const std::error_code code = co_await code_of(refused.next());
   CHECK(code == std::errc::operation_not_permitted);
   CHECK(seen.asked == 3);

@@ -350,15 +350,23 @@ TEST_CASE("what is canceled between turns ends") {
   CHECK(h.is_quiet());
 }
 
+namespace {
+
+struct poll_of_ours : rondo::detail::in_flight {
+  poll_of_ours() noexcept : in_flight(kind) {}
+  bool ended = false;
+
+ private:
+  static void completed(in_flight& self, int, std::uint32_t) noexcept {
+    self.unlink();
+    static_cast<poll_of_ours&>(self).ended = true;
+  }
+  static constexpr rondo::detail::flight_kind kind{{}, &completed};
+};
+
+}  // namespace
+
 TEST_CASE("an operation that is nobody's task is canceled between turns") {
-  struct poll_of_ours : rondo::detail::in_flight {
-    poll_of_ours() noexcept : in_flight(&poll_of_ours::completed) {}
-    static void completed(in_flight& self, int, std::uint32_t) noexcept {
-      self.unlink();
-      static_cast<poll_of_ours&>(self).ended = true;
-    }
-    bool ended = false;
-  };
   rondo::event_loop loop;
   host h(loop);
   const pipe_ends pipe;

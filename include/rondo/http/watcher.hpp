@@ -38,7 +38,7 @@ class watcher final : public rondo::detail::in_flight, public watcher_place {
   using told = void (*)(void* owner, watcher&, int result) noexcept;
 
   watcher(int fd, void* owner, told on_poll) noexcept
-      : in_flight(&watcher::completed), fd_(fd), owner_(owner), on_poll_(on_poll) {}
+      : in_flight(kind), fd_(fd), owner_(owner), on_poll_(on_poll) {}
 
   [[nodiscard]] int fd() const noexcept { return fd_; }
   [[nodiscard]] bool in_kernel() const noexcept { return in_kernel_; }
@@ -121,6 +121,7 @@ class watcher final : public rondo::detail::in_flight, public watcher_place {
     if (w.watcher_place::linked()) w.watcher_place::unlink();
     delete &w;
   }
+  static constexpr rondo::detail::flight_kind kind{{}, &completed};
 
   int fd_;
   short wanted_ = 0;

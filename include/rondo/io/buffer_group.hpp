@@ -23,9 +23,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <rondo/io/multishot_block.hpp>
 #include <rondo/loop/closings.hpp>
 #include <rondo/loop/engine.hpp>
+#include <rondo/loop/in_flight.hpp>
 #include <rondo/loop/liburing.hpp>
 
 namespace rondo::detail {
@@ -75,12 +75,11 @@ class buffer_group : guest {
   void link(std::uint16_t id, std::uint16_t next) noexcept { slots_[id].next = next; }
   [[nodiscard]] std::uint16_t after(std::uint16_t id) const noexcept { return slots_[id].next; }
 
-  void park(parked_stream& s) noexcept { parked_.push_back(s); }
+  void park(in_flight& stream) noexcept { parked_.push_back(stream); }
   /// Lets the first of those who wait go on, if there may be a buffer for it.
   void wake_one() noexcept {
     if (available_ == 0 || parked_.empty()) return;
-    parked_stream& s = parked_.pop_front();
-    s.go_on(s);
+    parked_.pop_front().go_on();
   }
 
  private:
@@ -120,7 +119,7 @@ class buffer_group : guest {
   engine* loop_ = nullptr;  // that knows them
   int id_ = -1;
   unsigned refs_ = 1;
-  intrusive_list<parked_stream> parked_;
+  intrusive_list<in_flight> parked_;
 };
 
 /// Shared by the buffer_ring, by streams and by chunks, all on one thread.

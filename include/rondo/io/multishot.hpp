@@ -48,8 +48,8 @@ class [[nodiscard("a stream does nothing until next() is awaited")]] multishot {
     detail::multishot_block<Source>* block_;
   };
 
-  explicit multishot(Source source)
-      : block_(new detail::multishot_block<Source>(std::move(source))) {}
+  multishot(int fd, Source source)
+      : block_(new detail::multishot_block<Source>(fd, std::move(source))) {}
 
   /// Waits for the next one. Gives: an optional; empty at the end, and after close().
   /// Throws: std::system_error; what came before it has been given. Canceled: nothing is lost, and
@@ -70,73 +70,49 @@ class [[nodiscard("a stream does nothing until next() is awaited")]] multishot {
 // Implementation
 
 template <typename Source>
-class multishot<Source>::next_state : detail::leaf, detail::ready_node, detail::listener {
+class multishot<Source>::next_state : detail::place_in_stream {
  public:
-  explicit next_state(step<next_state>&& s) noexcept
-      : leaf{&kind}, listener{&next_state::arrived}, block_(*s.block_) {}
+  explicit next_state(step<next_state>&& s) noexcept : block_(*s.block_) {}
+  next_state(const next_state&) = delete;
+  next_state& operator=(const next_state&) = delete;
 
-  [[nodiscard]] bool start(detail::scope& line, detail::continuation told) noexcept {
-    line_ = &line;
-    waiter = told;
-    if (line.canceled()) [[unlikely]] {
-      canceled_ = true;
-      line.refuse(*this);
-      return true;
-    }
-    if (block_.has_something()) {
-      error_ = block_.take_error();
-      return line.loop().ready_at_once(*this);
-    }
-    line.enter(*this);
-    block_.wait(*this, static_cast<detail::engine&>(line.loop()));
-    return true;
+  [[nodiscard]] bool start(detail::scope& its, detail::continuation told) noexcept {
+    return block_.start(*this, its, told);
   }
-
   [[nodiscard]] detail::outcome how() const noexcept {
-    if (canceled_) return detail::outcome::canceled;
-    return error_ != 0 ? detail::outcome::error : detail::outcome::value;
+    if (outcome == was_canceled) return detail::outcome::canceled;
+    return outcome != 0 ? detail::outcome::error : detail::outcome::value;
   }
   [[nodiscard]] std::error_code error() const noexcept {
-    if (error_ == detail::stream_closed) return errc::closed;
-    return {error_, std::system_category()};
+    if (outcome == detail::stream_closed) return errc::closed;
+    return {outcome, std::system_category()};
   }
   std::optional<value_type> take() {
-    if (canceled_) [[unlikely]] throw operation_canceled();
-    if (error_ != 0) [[unlikely]] throw std::system_error(error(), Source::name);
+    if (outcome == was_canceled) [[unlikely]] throw operation_canceled();
+    if (outcome != 0) [[unlikely]] throw std::system_error(error(), Source::name);
     return block_.take();
   }
 
  private:
-  static void arrived(listener& self) noexcept {
-    auto& n = static_cast<next_state&>(self);
-    n.error_ = n.block_.take_error();
-    n.line_->leave();
-    n.line_->loop().complete(n);
-  }
-  static void cancel_it(leaf& self) noexcept {
-    auto& n = static_cast<next_state&>(self);
-    n.block_.stop_waiting();
-    n.canceled_ = true;
-    n.line_->leave();
-    n.line_->loop().push(n);
-  }
-  static constexpr detail::leaf_kind kind{Source::name, &cancel_it};
-
   detail::multishot_block<Source>& block_;
-  detail::scope* line_ = nullptr;
-  int error_ = 0;
-  bool canceled_ = false;
 };
 
 /// Gives something back, so a cancellation does not reach it.
 template <typename Source>
-class multishot<Source>::close_state : detail::place_in_list {
+class multishot<Source>::close_state : detail::place_in_closing {
  public:
-  explicit close_state(step<close_state>&& s) noexcept : block_(*s.block_) {}
+  explicit close_state(step<close_state>&& s) noexcept
+      : detail::place_in_closing{{&kind}, {}, nullptr}, block_(*s.block_) {}
+  close_state(const close_state&) = delete;
+  close_state& operator=(const close_state&) = delete;
 
-  [[nodiscard]] bool start(detail::scope& line, detail::continuation told) noexcept {
+  [[nodiscard]] bool start(detail::scope& its, detail::continuation told) noexcept {
     if (!block_.close()) return false;
-    return wait_in(block_.closing(), line, told, kind);
+    waiter = told;
+    line = &its;
+    its.enter(*this);
+    block_.wait_for_end(*this);
+    return true;
   }
   [[nodiscard]] detail::outcome how() const noexcept { return detail::outcome::value; }
   void take() const noexcept {}

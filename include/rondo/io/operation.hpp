@@ -109,19 +109,19 @@ class [[nodiscard("an operation does nothing until it is awaited")]] operation
 namespace rondo::detail {
 
 template <typename Op>
-class operation_state : in_flight, leaf, ready_node {
+class operation_state : in_flight, ready_node {
  public:
   using value_type = typename Op::value_type;
 
   explicit operation_state(io::operation<Op>&& description)
-      : in_flight(&operation_state::completed),
-        leaf{&kind},
-        op_(std::move(description.op_)) {}
+      : in_flight(kind), op_(std::move(description.op_)) {
+    result() = -ECANCELED;
+  }
   operation_state(const operation_state&) = delete;
   operation_state& operator=(const operation_state&) = delete;
   ~operation_state() {
     if constexpr (delivers_descriptor<Op>) {
-      if (result_ >= 0) ::close(result_);  // it arrived, and nobody took it
+      if (result() >= 0) ::close(result());  // it arrived, and nobody took it
     }
   }
 
@@ -129,7 +129,7 @@ class operation_state : in_flight, leaf, ready_node {
     line_ = &line;
     waiter = told;
     if (!gives_back<Op> && line.canceled()) [[unlikely]] {
-      line.refuse(*this);  // with result_ as it is: ECANCELED
+      line.refuse(*this);  // with its result as it is: ECANCELED
       return true;
     }
     if constexpr (requires { op_.before(); }) {
@@ -143,26 +143,26 @@ class operation_state : in_flight, leaf, ready_node {
   }
 
   [[nodiscard]] outcome how() const noexcept {
-    if (result_ >= 0) [[likely]] return outcome::value;
+    if (result() >= 0) [[likely]] return outcome::value;
     return was_canceled() ? outcome::canceled : outcome::error;
   }
 
   /// What take() would throw, as a code.
   [[nodiscard]] std::error_code error() const noexcept {
     if (was_canceled()) return errc::canceled;
-    if (result_ == -ECANCELED) return errc::closed;
-    if (result_ == -end_of_stream) return errc::unexpected_eof;
-    return {-result_, std::system_category()};
+    if (result() == -ECANCELED) return errc::closed;
+    if (result() == -end_of_stream) return errc::unexpected_eof;
+    return {-result(), std::system_category()};
   }
 
   value_type take() {
-    if (result_ < 0) [[unlikely]] raise();
-    if constexpr (requires { op_.value(result_); }) {
-      return op_.value(result_);
+    if (result() < 0) [[unlikely]] raise();
+    if constexpr (requires { op_.value(0); }) {
+      return op_.value(result());
     } else if constexpr (delivers_descriptor<Op>) {
-      return value_type::adopt(std::exchange(result_, -ECANCELED));
+      return value_type::adopt(std::exchange(result(), -ECANCELED));
     } else if constexpr (!std::is_void_v<value_type>) {
-      return static_cast<value_type>(result_);
+      return static_cast<value_type>(result());
     }
   }
 
@@ -183,13 +183,12 @@ class operation_state : in_flight, leaf, ready_node {
     if (result == -EINTR && op.is_being_closed()) [[unlikely]] result = -ECANCELED;
     if constexpr (operation_of_several_steps<Op>) {
       if (op.op_.again(result)) {
-        op.step_.told = std::exchange(op.waiter, continuation(static_cast<listener&>(op.step_)));
-        op.loop().push(op);
+        op.loop().go_on_later(op);
         return;
       }
     }
     op.unlink();
-    op.result_ = result;
+    op.result() = result;
     op.loop().complete(op);
   }
 
@@ -223,17 +222,20 @@ class operation_state : in_flight, leaf, ready_node {
 
   /// It ends without the kernel, and as if by the kernel: one turn later.
   bool end_later(int result) noexcept {
-    result_ = result;
+    this->result() = result;
     loop().push(*this);
     return true;
   }
 
-  void next_step() noexcept {
-    unlink();
-    if (!gives_back<Op> && (line_->canceled() || is_being_closed())) {
-      loop().complete(*this);  // result_ is still ECANCELED
+  static void next_step(in_flight& self) noexcept
+    requires operation_of_several_steps<Op>
+  {
+    auto& op = static_cast<operation_state&>(self);
+    if (!gives_back<Op> && (op.line_->canceled() || op.is_being_closed())) {
+      op.result() = -ECANCELED;
+      op.loop().complete(op);
     } else {
-      ask();
+      op.ask();
     }
   }
   [[nodiscard]] bool is_being_closed() const noexcept {
@@ -248,40 +250,35 @@ class operation_state : in_flight, leaf, ready_node {
   static void show_descriptor(leaf& self, observer& to) {
     if (const int its = static_cast<operation_state&>(self).fd; its >= 0) to.on_descriptor(its);
   }
-  static constexpr leaf_kind kind{Op::name, &cancel_it, &show_descriptor};
+  static constexpr flight_kind make_kind() noexcept {
+    flight_kind made{{Op::name, &cancel_it, &show_descriptor}, &completed};
+    if constexpr (operation_of_several_steps<Op>) made.go_on = &next_step;
+    return made;
+  }
 
   [[nodiscard]] bool was_canceled() const noexcept {
-    return (result_ == -ECANCELED || result_ == -EINTR) && line_->canceled();
+    return (result() == -ECANCELED || result() == -EINTR) && line_->canceled();
   }
 
   [[noreturn, gnu::noinline, gnu::cold]] void raise() {
     if (was_canceled()) throw operation_canceled();
-    if constexpr (requires { op_.raise(0); }) op_.raise(-result_);
+    if constexpr (requires { op_.raise(0); }) op_.raise(-result());
     if constexpr (requires { op_.what(); }) throw std::system_error(error(), op_.what());
     throw std::system_error(error(), Op::name);
   }
 
-  /// Whom to tell, while the ready node is used to bring the next step.
-  struct several_steps : listener {
-    explicit several_steps(operation_state& op) noexcept : listener{&go_on}, owner(op) {}
-    operation_state& owner;
-    continuation told;
+  /// Before it is asked and when it has ended. While it is in flight, the place is that of the
+  /// second descriptor, which few have.
+  [[nodiscard]] int& result() noexcept { return other; }
+  [[nodiscard]] int result() const noexcept { return other; }
 
-    static void go_on(listener& self) noexcept {
-      auto& step = static_cast<several_steps&>(self);
-      step.owner.waiter = step.told;
-      step.owner.next_step();
-    }
-  };
-  struct one_step {
-    explicit one_step(operation_state&) noexcept {}
-  };
+  static const flight_kind kind;
 
   Op op_;
   scope* line_ = nullptr;
-  int result_ = -ECANCELED;
-  [[no_unique_address]] std::conditional_t<operation_of_several_steps<Op>, several_steps, one_step>
-      step_{*this};
 };
+
+template <typename Op>
+constexpr flight_kind operation_state<Op>::kind = make_kind();
 
 }  // namespace rondo::detail

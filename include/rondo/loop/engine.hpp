@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <poll.h>
+#include <utility>
 
 #include <rondo/core/ready_queue.hpp>
 #include <rondo/core/scope.hpp>
@@ -83,6 +84,16 @@ class engine : public loop_base {
     flights_.cancel(op);
     rouse();
   }
+
+  /// Its go_on is called when there may be an entry: for its next step, say.
+  void go_on_later(in_flight& op) noexcept {
+    flights_.goes_on(op);
+    if (std::exchange(going_on_.queued, true)) return;
+    push(going_on_);
+    rouse();
+  }
+  /// For what has waited for that while it was in flight.
+  void still_in_flight(in_flight& op) noexcept { flights_.launched(op); }
 
   [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
   [[nodiscard]] const timer_queue& timers() const noexcept { return timers_; }
@@ -338,10 +349,11 @@ class engine : public loop_base {
   // Other threads wake the loop through a poll that stays armed; it reports each write to the
   // eventfd, so nothing ever needs to be read from it.
   struct wake_poll : in_flight {
-    wake_poll() noexcept : in_flight(&wake_poll::woken) {}
+    wake_poll() noexcept : in_flight(kind) {}
     static void woken(in_flight& self, int, std::uint32_t flags) noexcept {
       if ((flags & IORING_CQE_F_MORE) == 0) static_cast<wake_poll&>(self).armed = false;
     }
+    static constexpr flight_kind kind{{}, &woken};
     bool armed = false;
   };
 
@@ -354,12 +366,29 @@ class engine : public loop_base {
     wake_poll_.armed = true;
   }
 
+  // One entry of the ready queue for all who want to go on.
+  struct going_on : listener, ready_node {
+    explicit going_on(flights& all) noexcept : listener{&going_on::now}, all_(all) {
+      waiter = continuation(static_cast<listener&>(*this));
+    }
+    static void now(listener& self) noexcept {
+      auto& g = static_cast<going_on&>(self);
+      g.queued = false;
+      while (g.all_.any_to_go_on()) g.all_.next_to_go_on().go_on();
+    }
+    bool queued = false;
+
+   private:
+    flights& all_;
+  };
+
   static void deliver_message(loop_base& self, ready_node& message) noexcept {
     static_cast<engine&>(self).inbox_.send(message);
   }
 
   timer_queue timers_;
   flights flights_;
+  going_on going_on_{flights_};
   closings closings_;
   loop_tasks tasks_;
   wake_poll wake_poll_;

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// All that a loop's rings hold: what is in flight, what was canceled and has not ended, and what is
-// to be canceled as soon as there is an entry for that.
+// All that a loop's rings hold: what is in flight, what was canceled and has not ended, and what wants
+// an entry that is not to be had where completions are taken: to be canceled, or for the next step
+// of an operation that has several.
 //
 //   launched -> in flight -> to cancel -> ending -> ended
-//          `-> ending ----------------------------^     sure to end by itself: see launched_to_end
+//     | ^          |                        ^
+//     | '-- to go on                        |         who closes its descriptor meanwhile is told
+//     '-------------------------------------'         sure to end by itself: see launched_to_end
 
 #include <rondo/detail/intrusive_list.hpp>
 #include <rondo/loop/in_flight.hpp>
@@ -29,7 +32,9 @@ class flights {
     in_flight_.for_each_on(fd, each);
     ending_.for_each_on(fd, each);
     bool found = false;
-    to_cancel_.for_each([&](const in_flight& op) noexcept { found = found || op.is_on(fd); });
+    const auto find = [&](const in_flight& op) noexcept { found = found || op.is_on(fd); };
+    to_cancel_.for_each(find);
+    to_go_on_.for_each(find);
     return found;
   }
   void cancel_all() noexcept {
@@ -37,6 +42,15 @@ class flights {
     in_flight_.for_each(each);
     ending_.for_each(each);
   }
+
+  /// Its go_on is called when there may be an entry: for its next step, say.
+  void goes_on(in_flight& op) noexcept {
+    if (op.linked()) op.unlink();
+    to_go_on_.push_back(op);
+  }
+  [[nodiscard]] bool any_to_go_on() const noexcept { return !to_go_on_.empty(); }
+  /// The first of them, which is in no list from now on.
+  in_flight& next_to_go_on() noexcept { return to_go_on_.pop_front(); }
 
   [[nodiscard]] bool any_to_cancel() const noexcept { return !to_cancel_.empty(); }
   /// The first of them, which is being canceled from now on.
@@ -48,13 +62,16 @@ class flights {
 
   /// Whether something may stay for ever, or ends soon.
   [[nodiscard]] bool any_may_stay() const noexcept { return !in_flight_.empty(); }
-  [[nodiscard]] bool any_ends() const noexcept { return !ending_.empty() || any_to_cancel(); }
+  [[nodiscard]] bool any_ends() const noexcept {
+    return !ending_.empty() || any_to_cancel() || any_to_go_on();
+  }
   [[nodiscard]] bool empty() const noexcept { return !any_may_stay() && !any_ends(); }
 
  private:
   in_flight_table in_flight_;
   in_flight_table ending_;
   intrusive_list<in_flight> to_cancel_;
+  intrusive_list<in_flight> to_go_on_;
 };
 
 }  // namespace rondo::detail

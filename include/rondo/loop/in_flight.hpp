@@ -2,31 +2,41 @@
 #pragma once
 //
 // What was asked of a ring and has not ended. By descriptor, so that closing one of ten thousand
-// looks at few of the others. An operation of several steps is here between them, too: nobody
-// closes its descriptor then without its knowing.
+// looks at few of the others.
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
 
+#include <rondo/core/scope.hpp>
 #include <rondo/detail/intrusive_list.hpp>
 
 namespace rondo::detail {
 
-/// What is in flight: the address of this is the entry's user_data. `complete` is called for each
-/// of its completions, while they are taken from the queue: it records and queues, and neither runs
-/// user code nor asks for an entry.
-struct in_flight : list_hook {
-  explicit in_flight(void (*on_completion)(in_flight&, int, std::uint32_t) noexcept) noexcept
-      : complete(on_completion) {}
+struct in_flight;
 
+/// What kind of thing is in flight. `complete` is called for each of its completions, while they
+/// are taken from the queue: it records and queues, and neither runs user code nor asks for an
+/// entry. The rest is for those that a line is suspended on.
+struct flight_kind : leaf_kind {
+  void (*complete)(in_flight&, int result, std::uint32_t flags) noexcept;
+  void (*go_on)(in_flight&) noexcept = nullptr;  // of what has asked flights to be told so
+};
+
+/// What is in flight: the address of this is the entry's user_data.
+struct in_flight : list_hook, leaf {
+  explicit in_flight(const flight_kind& kind) noexcept : leaf{&kind} {}
+
+  void complete(int result, std::uint32_t flags) noexcept {
+    static_cast<const flight_kind*>(what)->complete(*this, result, flags);
+  }
+  void go_on() noexcept { static_cast<const flight_kind*>(what)->go_on(*this); }
   [[nodiscard]] bool is_on(int descriptor) const noexcept {
     return fd == descriptor || other == descriptor;
   }
 
-  void (*complete)(in_flight&, int result, std::uint32_t flags) noexcept;
   int fd = -1;     // the descriptor that it was asked on, if closing that is to end it
-  int other = -1;  // and the second one, of the few that work on two
+  int other = -1;  // and the second one, of the few that work on two; negative if there is none
 };
 
 class in_flight_table {

@@ -194,7 +194,7 @@ class ring {
   static void complete(const interference::answer& a) noexcept {
     if (a.user_data == 0) return;  // of a cancel request: what it canceled answers for itself
     auto& owner = *reinterpret_cast<in_flight*>(static_cast<std::uintptr_t>(a.user_data));
-    owner.complete(owner, a.result, a.flags);
+    owner.complete(a.result, a.flags);
   }
 
   [[nodiscard]] int add_group(std::uint16_t group, io_uring_buf_ring* buffers,
@@ -250,10 +250,11 @@ class ring {
 
   /// Tells the kernel's ring when the one beside it has something to do.
   struct beside_poll : in_flight {
-    beside_poll() noexcept : in_flight(&beside_poll::ready) {}
+    beside_poll() noexcept : in_flight(kind) {}
     static void ready(in_flight& self, int, std::uint32_t) noexcept {
       static_cast<beside_poll&>(self).armed = false;
     }
+    static constexpr flight_kind kind{{}, &ready};
     bool armed = false;
   };
 

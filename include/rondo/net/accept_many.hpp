@@ -61,8 +61,8 @@ class accept_many_source {
   using value_type = Stream;
   static constexpr const char* name = "accept";
 
-  explicit accept_many_source(int listener) noexcept : fd(listener) {}
-  accept_many_source(accept_many_source&& other) noexcept : fd(other.fd) {}  // nothing came yet
+  accept_many_source() noexcept = default;
+  accept_many_source(accept_many_source&&) noexcept {}  // nothing came yet
   accept_many_source& operator=(accept_many_source&&) = delete;
   ~accept_many_source() { discard(); }
 
@@ -74,7 +74,7 @@ class accept_many_source {
       return -ENOMEM;
     }
   }
-  void prepare(io_uring_sqe& e) noexcept {
+  void prepare(io_uring_sqe& e, int fd) noexcept {
     io_uring_prep_multishot_accept(&e, fd, nullptr, nullptr, SOCK_CLOEXEC);
   }
   [[nodiscard]] arrival arrived(int result, std::uint32_t) noexcept {
@@ -104,27 +104,24 @@ class accept_many_source {
     forget_taken();
   }
 
-  [[nodiscard]] bool park(engine& loop, parked_stream& stream) noexcept {
+  [[nodiscard]] bool park(engine& loop, in_flight& stream) noexcept {
     alarm_.loop = &loop;
     alarm_.stream = &stream;
     return loop.timers().arm(alarm_, loop.clock_time() + accept_pause);
   }
-  void unpark() noexcept {
+  void unpark(in_flight&) noexcept {
     if (alarm_.armed()) alarm_.loop->timers().disarm(alarm_);
   }
   void passed() noexcept {}
-
-  const int fd;
 
  private:
   struct alarm : timer {
     alarm() noexcept : timer(&alarm::rings) {}
     static void rings(timer& self) noexcept {
-      parked_stream& s = *static_cast<alarm&>(self).stream;
-      s.go_on(s);
+      static_cast<alarm&>(self).stream->go_on();
     }
     engine* loop = nullptr;
-    parked_stream* stream = nullptr;
+    in_flight* stream = nullptr;
   };
 
   /// Without memory for it, more than `most_` being there already, the connection is dropped.

@@ -76,11 +76,11 @@ class receive_from_many_source : public receive_many_source {
   using value_type = datagram;
   static constexpr const char* name = "receive";
 
-  receive_from_many_source(int socket, buffer_group_ref group) noexcept
-      : receive_many_source(socket, std::move(group)) {
+  explicit receive_from_many_source(buffer_group_ref group) noexcept
+      : receive_many_source(std::move(group)) {
     message_.msg_namelen = datagram::name_room;
   }
-  void prepare(io_uring_sqe& e) noexcept {
+  void prepare(io_uring_sqe& e, int fd) noexcept {
     io_uring_prep_recvmsg_multishot(&e, fd, &message_, 0);
     choose_buffer(e);
   }

@@ -25,8 +25,7 @@ class receive_many_source {
   using value_type = buffer_ring::chunk;
   static constexpr const char* name = "recv";
 
-  receive_many_source(int socket, buffer_group_ref group) noexcept
-      : fd(socket), group_(std::move(group)) {}
+  explicit receive_many_source(buffer_group_ref group) noexcept : group_(std::move(group)) {}
   receive_many_source(receive_many_source&&) noexcept = default;  // nothing came yet
   receive_many_source& operator=(receive_many_source&&) = delete;
   ~receive_many_source() {
@@ -34,7 +33,7 @@ class receive_many_source {
   }
 
   [[nodiscard]] int begin(engine& loop) noexcept { return group_->join(loop); }
-  void prepare(io_uring_sqe& e) noexcept {
+  void prepare(io_uring_sqe& e, int fd) noexcept {
     io_uring_prep_recv_multishot(&e, fd, nullptr, 0, 0);
     choose_buffer(e);
   }
@@ -57,21 +56,18 @@ class receive_many_source {
     while (!empty()) group_->give_back(pop());
   }
 
-  [[nodiscard]] bool park(engine&, parked_stream& stream) noexcept {
+  [[nodiscard]] bool park(engine&, in_flight& stream) noexcept {
     if (group_->available() != 0) {
-      stream.go_on(stream);  // one has come back meanwhile
+      stream.go_on();  // one has come back meanwhile
     } else {
-      stream_ = &stream;
       group_->park(stream);
     }
     return true;
   }
-  void unpark() noexcept {
-    if (stream_ != nullptr && stream_->linked()) stream_->unlink();
+  void unpark(in_flight& stream) noexcept {
+    if (stream.linked()) stream.unlink();
   }
   void passed() noexcept { group_->wake_one(); }
-
-  int fd;
 
  protected:
   /// Polled first, so that a buffer is asked for only when there is something to put in it: whoever
@@ -98,14 +94,13 @@ class receive_many_source {
     return std::exchange(first_, group_->after(first_));
   }
 
+  buffer_group_ref group_;
+  std::uint16_t kept_ = 0;  // at most 32768
   std::uint16_t first_ = 0;
   std::uint16_t last_ = 0;
-  std::uint32_t kept_ = 0;
-  buffer_group_ref group_;
-  parked_stream* stream_ = nullptr;  // that has waited
 };
 
 // An idle connection costs this and the frame of the task that waits.
-static_assert(sizeof(multishot_block<receive_many_source>) <= 256);
+static_assert(sizeof(multishot_block<receive_many_source>) <= 104);
 
 }  // namespace rondo::detail

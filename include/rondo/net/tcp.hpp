@@ -93,7 +93,7 @@ class tcp_listener : public detail::socket_base {
   /// next call waits for room.
   [[nodiscard]] io::multishot<detail::accept_many_source<tcp_stream>> accept_many() & {
     using source = detail::accept_many_source<tcp_stream>;
-    return io::multishot<source>(source(native_handle()));
+    return io::multishot<source>(native_handle(), source());
   }
 
  private:

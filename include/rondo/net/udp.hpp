@@ -87,7 +87,7 @@ class udp_socket : public detail::socket_base {
   /// Throws (next): std::system_error; EBUSY when the ring is in use by another loop.
   [[nodiscard]] io::multishot<detail::receive_from_many_source> receive_many(buffer_ring& ring) & {
     using source = detail::receive_from_many_source;
-    return io::multishot<source>(source(native_handle(), ring.group()));
+    return io::multishot<source>(native_handle(), source(ring.group()));
   }
 
   /// Throws: std::system_error, when it is not connected.

@@ -101,7 +101,7 @@ class unix_listener : public detail::socket_base {
   /// Peer after peer: see tcp_listener::accept_many.
   [[nodiscard]] io::multishot<detail::accept_many_source<unix_stream>> accept_many() & {
     using source = detail::accept_many_source<unix_stream>;
-    return io::multishot<source>(source(native_handle()));
+    return io::multishot<source>(native_handle(), source());
   }
 
  private:

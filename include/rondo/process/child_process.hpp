@@ -29,7 +29,7 @@ namespace rondo::detail {
 
 class child_process : in_flight {
  public:
-  child_process() noexcept : in_flight(&child_process::told) {}
+  child_process() noexcept : in_flight(kind) {}
   child_process(const child_process&) = delete;
   child_process& operator=(const child_process&) = delete;
 
@@ -127,6 +127,7 @@ class child_process : in_flight {
       child.keep();
     }
   }
+  static constexpr flight_kind kind{{}, &told};
   void keep() noexcept {
     const std::lock_guard lock(left_over_mutex);
     next_ = std::exchange(left_over, this);
