@@ -15,8 +15,9 @@ struct entry_descriptors {
   [[nodiscard]] bool has(int fd) const noexcept { return one == fd || other == fd; }
 };
 
-/// Negative: none; AT_FDCWD is none. The folder of a path counts.
-[[nodiscard]] inline entry_descriptors descriptors_of(const io_uring_sqe& e) noexcept {
+/// Negative: none; AT_FDCWD is none. The folder of a path counts. Inlined, because the opcode is
+/// known wherever an operation was prepared: then nothing is left of the switch.
+[[nodiscard, gnu::always_inline]] inline entry_descriptors descriptors_of(const io_uring_sqe& e) noexcept {
   if ((e.flags & IOSQE_FIXED_FILE) != 0) return {};  // an index
   switch (e.opcode) {
     case IORING_OP_CLOSE:  // it gives it back
