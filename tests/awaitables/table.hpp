@@ -367,7 +367,7 @@ task<> each_that_is_short(Visit visit) {
   co_await visit("listen", [&] { return io::listen(listener.native_handle()); });
   co_await visit("send everything", [&] {
     using bytes = detail::source<std::string_view>;
-    return io::operation(detail::send_op<bytes>{socket, bytes(std::string_view("x"))});
+    return io::operation(detail::send_op<bytes>{bytes(std::string_view("x")), socket});
   });
 }
 

@@ -142,7 +142,7 @@ class kept_buffer {
   operator const_buffer() const noexcept { return const_buffer(owner_); }
 
  private:
-  Owner owner_;
+  [[no_unique_address]] Owner owner_;
 };
 
 template <typename T>

@@ -68,7 +68,7 @@
 
 namespace rondo::detail {
 
-template <typename Op>
+template <typename Kept, typename Op = std::remove_reference_t<Kept>>
 class operation_state;
 
 template <typename Op>
@@ -89,7 +89,8 @@ inline constexpr bool delivers_descriptor =
 
 namespace rondo::io {
 
-/// An operation that has not started: movable, and inert until it is awaited.
+/// An operation that has not started: movable, and inert until it is awaited. One that has a name is
+/// awaited as std::move(op), and stays until the await returns.
 template <typename Op>
 class [[nodiscard("an operation does nothing until it is awaited")]] operation
     : public detail::only_in_rondo {
@@ -98,7 +99,8 @@ class [[nodiscard("an operation does nothing until it is awaited")]] operation
   explicit operation(Op op) : op_(std::move(op)) {}
 
  private:
-  friend state_type;
+  template <typename, typename>
+  friend class detail::operation_state;
   Op op_;
 };
 
@@ -108,13 +110,14 @@ class [[nodiscard("an operation does nothing until it is awaited")]] operation
 
 namespace rondo::detail {
 
-template <typename Op>
+/// Kept: Op, or Op& for one that stays where it is.
+template <typename Kept, typename Op>
 class operation_state : in_flight, ready_node {
  public:
   using value_type = typename Op::value_type;
 
   explicit operation_state(io::operation<Op>&& description)
-      : in_flight(kind), op_(std::move(description.op_)) {
+      : in_flight(kind), op_(static_cast<Kept&&>(description.op_)) {
     result() = -ECANCELED;
   }
   operation_state(const operation_state&) = delete;
@@ -122,6 +125,9 @@ class operation_state : in_flight, ready_node {
   ~operation_state() {
     if constexpr (delivers_descriptor<Op>) {
       if (result() >= 0) ::close(result());  // it arrived, and nobody took it
+    }
+    if constexpr (std::is_reference_v<Kept> && !std::is_trivially_destructible_v<Op>) {
+      const Op gone(std::move(op_));  // what was given away
     }
   }
 
@@ -274,11 +280,20 @@ class operation_state : in_flight, ready_node {
 
   static const flight_kind kind;
 
-  Op op_;
+  Kept op_;
   scope* line_ = nullptr;
 };
 
+template <typename Kept, typename Op>
+constexpr flight_kind operation_state<Kept, Op>::kind = make_kind();
+
+/// In a coroutine: what is asked stays in the description, which outlives the await, because the
+/// frame has room for that in any case.
 template <typename Op>
-constexpr flight_kind operation_state<Op>::kind = make_kind();
+  requires(!std::is_reference_v<Op> && sizeof(Op) > sizeof(void*))
+class awaiter<operation_state<Op>> : public awaiter<operation_state<Op&>> {
+ public:
+  using awaiter<operation_state<Op&>>::awaiter;
+};
 
 }  // namespace rondo::detail

@@ -64,7 +64,7 @@ class stream_socket : public socket_base {
   template <source_of_bytes B>
   auto write(B&& from) & {
     using op = send_op<source<B>>;
-    return io::operation<op>(op{native_handle(), source<B>(std::forward<B>(from))});
+    return io::operation<op>(op{source<B>(std::forward<B>(from)), native_handle()});
   }
 
   /// Writes several buffers, one after the other, with one system call for 16 of them: an array or

@@ -92,8 +92,8 @@ struct recv_op {
   using value_type = std::size_t;
   static constexpr const char* name = "recv";
   int fd;
-  mutable_buffer to;
   int flags;
+  mutable_buffer to;
   void prepare(io_uring_sqe& e) noexcept {
     io_uring_prep_recv(&e, fd, to.data(), chunk(to.size()), flags);
   }
@@ -120,8 +120,8 @@ struct send_some_op {
   using value_type = std::size_t;
   static constexpr const char* name = "send";
   int fd;
-  Source from;
   int flags;
+  Source from;
   void prepare(io_uring_sqe& e) noexcept {
     const const_buffer b = from;
     io_uring_prep_send(&e, fd, b.data(), chunk(b.size()), flags | MSG_NOSIGNAL);
@@ -133,8 +133,8 @@ template <typename Source>
 struct send_op {
   using value_type = void;
   static constexpr const char* name = "send";
+  [[no_unique_address]] Source from;
   int fd;
-  Source from;
   std::size_t done = 0;
   void prepare(io_uring_sqe& e) noexcept {
     const const_buffer rest = const_buffer(from).after(done);
@@ -203,14 +203,14 @@ inline auto accept(int fd) {
 
 /// Receives at most once. Gives how many bytes came; 0 at the end.
 inline auto recv(int fd, mutable_buffer to, int flags = 0) {
-  return operation(detail::recv_op{fd, to, flags});
+  return operation(detail::recv_op{fd, flags, to});
 }
 
 /// Sends at most once, without SIGPIPE. Gives how many bytes went.
 template <detail::source_of_bytes B>
 auto send(int fd, B&& from, int flags = 0) {
   using op = detail::send_some_op<detail::source<B>>;
-  return operation<op>(op{fd, detail::source<B>(std::forward<B>(from)), flags});
+  return operation<op>(op{fd, flags, detail::source<B>(std::forward<B>(from))});
 }
 
 /// Keep alive: the message and everything it points at.
