@@ -34,6 +34,13 @@ class buffer_group_ref;
 
 class buffer_group : guest {
  public:
+  struct slot {
+    buffer_group* group = nullptr;
+    std::uint32_t received = 0;
+    std::uint16_t next = 0;
+    bool out = false;
+  };
+
   /// Throws: std::invalid_argument, std::bad_alloc.
   [[nodiscard]] static buffer_group_ref make(std::size_t count, std::size_t size);
 
@@ -47,7 +54,12 @@ class buffer_group : guest {
   [[nodiscard]] std::size_t fair_share() const noexcept { return (count() + 3) / 4; }
 
   [[nodiscard]] char* data(std::uint16_t id) noexcept { return buffers_ + id * size_; }
-  [[nodiscard]] std::size_t received(std::uint16_t id) const noexcept { return slots_[id].received; }
+  [[nodiscard]] char* data(const slot& s) noexcept { return data(id_of(s)); }
+  /// One that the kernel has taken, for somebody who keeps the group alive.
+  [[nodiscard]] slot& at(std::uint16_t id) noexcept { return slots_[id]; }
+  [[nodiscard]] std::uint16_t id_of(const slot& s) const noexcept {
+    return static_cast<std::uint16_t>(&s - slots_.get());
+  }
 
   /// Makes the buffers known to a loop, if they are not. 0 or a negative errno: EBUSY, if they are
   /// another loop's.
@@ -84,12 +96,6 @@ class buffer_group : guest {
 
  private:
   friend buffer_group_ref;
-
-  struct slot {
-    std::uint32_t received = 0;
-    std::uint16_t next = 0;
-    bool out = false;
-  };
 
   buffer_group(std::size_t count, std::size_t size);
   ~buffer_group() {
@@ -139,6 +145,7 @@ class buffer_group_ref {
     if (group_ != nullptr && --group_->refs_ == 0) delete group_;
   }
   [[nodiscard]] buffer_group* operator->() const noexcept { return group_; }
+  [[nodiscard]] buffer_group* release() noexcept { return std::exchange(group_, nullptr); }
   [[nodiscard]] explicit operator bool() const noexcept { return group_ != nullptr; }
 
  private:
@@ -163,6 +170,7 @@ inline buffer_group::buffer_group(std::size_t count, std::size_t size)
       size_(size),
       available_(count),
       slots_(new slot[count]) {
+  for (std::size_t i = 0; i < count; ++i) slots_[i].group = this;
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   const std::size_t ring = (count * sizeof(io_uring_buf) + page - 1) / page * page;
   mapped_ = ring + count * size;

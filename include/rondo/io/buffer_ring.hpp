@@ -49,22 +49,21 @@ class buffer_ring {
 /// What one receive has brought. Movable; may outlive the stream, the ring and the loop.
 class buffer_ring::chunk {
  public:
-  chunk(chunk&&) noexcept = default;
+  chunk(chunk&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
   chunk& operator=(chunk&& other) noexcept {
     chunk(std::move(other)).swap(*this);
     return *this;
   }
   ~chunk() {
-    if (group_) group_->give_back(id_);
+    if (slot_ == nullptr) return;
+    const detail::buffer_group_ref group(slot_->group);
+    group->give_back(group->id_of(*slot_));
   }
-  void swap(chunk& other) noexcept {
-    std::swap(group_, other.group_);
-    std::swap(id_, other.id_);
-  }
+  void swap(chunk& other) noexcept { std::swap(slot_, other.slot_); }
 
-  [[nodiscard]] char* data() noexcept { return group_->data(id_); }
-  [[nodiscard]] const char* data() const noexcept { return group_->data(id_); }
-  [[nodiscard]] std::size_t size() const noexcept { return group_->received(id_); }
+  [[nodiscard]] char* data() noexcept { return slot_->group->data(*slot_); }
+  [[nodiscard]] const char* data() const noexcept { return slot_->group->data(*slot_); }
+  [[nodiscard]] std::size_t size() const noexcept { return slot_->received; }
   /// Valid until the chunk is dropped or moved from.
   [[nodiscard]] std::string_view view() const noexcept RONDO_LIFETIMEBOUND {
     return {data(), size()};
@@ -75,11 +74,10 @@ class buffer_ring::chunk {
 
   /// For streams: the buffer is taken over.
   chunk(detail::buffer_group_ref group, std::uint16_t id) noexcept
-      : group_(std::move(group)), id_(id) {}
+      : slot_(&group.release()->at(id)) {}
 
  private:
-  detail::buffer_group_ref group_;
-  std::uint16_t id_;
+  detail::buffer_group::slot* slot_;  // and a reference to its group
 };
 
 namespace detail {
