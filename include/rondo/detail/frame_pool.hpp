@@ -20,8 +20,8 @@
 namespace rondo::detail {
 
 struct frame_cache {
-  static constexpr std::size_t granule = 16;
-  static constexpr std::size_t classes = 64;  // blocks of 16, 32, ... 1024 bytes
+  static constexpr std::size_t granule = 8;  // of all sizes, so a block is as large as it was asked
+  static constexpr std::size_t classes = 128;  // blocks of 8, 16, ... 1024 bytes
   static constexpr std::size_t most_kept = std::size_t{8} << 20;
 
   struct block {
