@@ -46,9 +46,9 @@ class watcher final : public rondo::detail::in_flight, public watcher_place {
   [[nodiscard]] bool wants_something() const noexcept { return wanted_ != 0; }
 
   /// libcurl's interest: CURL_POLL_IN, _OUT or _INOUT.
-  void want(int what, rondo::detail::engine& loop) noexcept {
-    wanted_ = static_cast<short>(((what & CURL_POLL_IN) != 0 ? POLLIN : 0) |
-                                 ((what & CURL_POLL_OUT) != 0 ? POLLOUT : 0));
+  void want(int interest, rondo::detail::engine& loop) noexcept {
+    wanted_ = static_cast<short>(((interest & CURL_POLL_IN) != 0 ? POLLIN : 0) |
+                                 ((interest & CURL_POLL_OUT) != 0 ? POLLOUT : 0));
     if (in_kernel_ && (wanted_ & ~armed_for_) != 0) renew(loop);
   }
 
