@@ -100,7 +100,7 @@ class buffer_group : guest {
   buffer_group(std::size_t count, std::size_t size);
   ~buffer_group() {
     if (loop_ != nullptr) {
-      loop_->remove_buffers(id_);
+      loop_->memory().remove_buffers(id_);
       unlink();
     }
     ::munmap(memory_, mapped_);
@@ -190,7 +190,7 @@ inline int buffer_group::join(engine& loop) noexcept {
     if (!slots_[id].out) put(id, free++);
   }
   io_uring_buf_ring_advance(ring_, free);
-  id_ = loop.add_buffers(ring_, static_cast<std::uint16_t>(mask_ + 1));
+  id_ = loop.memory().add_buffers(ring_, static_cast<std::uint16_t>(mask_ + 1));
   if (id_ < 0) return id_;
   loop_ = &loop;
   loop.admit(*this);

@@ -30,7 +30,7 @@
 #include <rondo/loop/closings.hpp>
 #include <rondo/loop/engine.hpp>
 #include <rondo/loop/event_loop.hpp>
-#include <rondo/loop/registered_slots.hpp>
+#include <rondo/loop/ring_memory.hpp>
 
 namespace rondo {
 
@@ -52,7 +52,7 @@ class registered_memory : guest {
   }
   /// Makes it known to a loop. 0 or a negative errno.
   [[nodiscard]] int join(engine& loop) noexcept {
-    index_ = loop.register_memory(data_, size_);
+    index_ = loop.memory().add_registered(data_, size_);
     if (index_ == -EOPNOTSUPP) return 0;  // it is on epoll
     if (index_ < 0) return index_;
     loop_ = &loop;
@@ -67,7 +67,7 @@ class registered_memory : guest {
   }
   ~registered_memory() {
     if (loop_ != nullptr) {
-      loop_->unregister_memory(index_);
+      loop_->memory().remove_registered(index_);
       unlink();
     }
     ::munmap(data_, size_);
@@ -149,7 +149,7 @@ class registered_buffers {
  public:
   /// The most in one object, and how many objects a loop can have at once.
   static constexpr std::size_t max_bytes = std::size_t{1} << 30;
-  static constexpr std::size_t max_objects = detail::registered_slots::count;
+  static constexpr std::size_t max_objects = detail::ring_memory::slots;
 
   /// Registers them with the running loop, which takes a system call and makes all of the memory:
   /// to be done once, not for each operation. count: of buffers; size: of each, in bytes. They lie

@@ -109,23 +109,8 @@ class engine : public loop_base {
   /// Everything in flight is being canceled because the run has ended.
   [[nodiscard]] bool winds_up() const noexcept { return winds_up_; }
 
-  /// Buffers in the program's memory that receiving chooses from: gives their group, or a negative
-  /// errno.
-  [[nodiscard]] int add_buffers(io_uring_buf_ring* buffers, std::uint16_t entries) noexcept {
-    return ring_.add_buffers(buffers, entries);
-  }
-  /// Nothing in flight chooses from them.
-  void remove_buffers(int group) noexcept {
-    ring_.remove_buffers(static_cast<std::uint16_t>(group));
-  }
-
-  /// Memory for operations that name it by its index, which this gives, or a negative errno:
-  /// EOPNOTSUPP on epoll.
-  [[nodiscard]] int register_memory(void* data, std::size_t size) noexcept {
-    return ring_.register_memory(data, size);
-  }
-  /// Nothing in flight names it.
-  void unregister_memory(int index) noexcept { ring_.unregister_memory(index); }
+  /// The program's memory that its ring was told of.
+  [[nodiscard]] ring_memory& memory() noexcept { return ring_.memory(); }
 
   /// For calls that block.
   [[nodiscard]] loop_threads& threads() noexcept { return threads_; }

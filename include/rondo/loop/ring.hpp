@@ -30,7 +30,7 @@
 #include <rondo/loop/interference.hpp>
 #include <rondo/loop/kernel_ring.hpp>
 #include <rondo/loop/liburing.hpp>
-#include <rondo/loop/registered_slots.hpp>
+#include <rondo/loop/ring_memory.hpp>
 #include <rondo/loop/soft_ring.hpp>
 #include <rondo/loop/soft_work.hpp>
 
@@ -149,27 +149,8 @@ class ring {
     return true;
   }
 
-  /// Buffers in the program's memory that receiving chooses from: gives their group, or a negative
-  /// errno.
-  [[nodiscard]] int add_buffers(io_uring_buf_ring* buffers, std::uint16_t entries) noexcept {
-    for (unsigned attempt = 0; attempt <= 0xffff; ++attempt) {
-      const std::uint16_t group = next_group_++;
-      const int result = add_group(group, buffers, entries);
-      if (result != -EEXIST) return result < 0 ? result : group;
-    }
-    return -ENOSPC;
-  }
-  int remove_buffers(std::uint16_t group) noexcept {
-    return soft_ != nullptr ? soft_->remove_buffers(group)
-                            : io_uring_unregister_buf_ring(&queues_, group);
-  }
-
-  /// Memory for operations that name it by its index, which this gives, or a negative errno:
-  /// EOPNOTSUPP on the soft ring, to which all memory is the same.
-  [[nodiscard]] int register_memory(void* data, std::size_t size) noexcept {
-    return soft_ != nullptr ? -EOPNOTSUPP : registered_.add(queues_, data, size);
-  }
-  void unregister_memory(int index) noexcept { registered_.remove(queues_, index); }
+  /// What it is told of, and forgets.
+  [[nodiscard]] ring_memory& memory() noexcept { return memory_; }
 
   /// Before somebody else sleeps until `pollable` is readable.
   void be_polled() noexcept {
@@ -195,16 +176,6 @@ class ring {
     if (a.user_data == 0) return;  // of a cancel request: what it canceled answers for itself
     auto& owner = *reinterpret_cast<in_flight*>(static_cast<std::uintptr_t>(a.user_data));
     owner.complete(a.result, a.flags);
-  }
-
-  [[nodiscard]] int add_group(std::uint16_t group, io_uring_buf_ring* buffers,
-                              std::uint16_t entries) noexcept {
-    if (soft_ != nullptr) return soft_->add_buffers(group, buffers, entries);
-    io_uring_buf_reg description{};
-    description.ring_addr = reinterpret_cast<std::uintptr_t>(buffers);
-    description.ring_entries = entries;
-    description.bgid = group;
-    return io_uring_register_buf_ring(&queues_, &description, 0);
   }
 
   int hand_over(bool wait, __kernel_timespec* timeout) noexcept {
@@ -273,6 +244,7 @@ class ring {
   }
   [[gnu::cold]] void become_soft(std::string_view reason) {
     soft_ = std::make_unique<soft_ring>(queues_, entries_, threads_);
+    memory_.be_served_by(*soft_);
     room_ = queues_.sq.ring_entries;
     changed_ = queues_.sq.sqe_tail;
     description_ = "epoll: ";
@@ -280,6 +252,7 @@ class ring {
   }
 
   io_uring queues_{};
+  ring_memory memory_{queues_};
   unsigned room_ = 0;                // how many entries may wait to be handed over
   std::unique_ptr<soft_ring> soft_;  // null: the kernel serves
   interference* interference_;       // null, unless this is a test
@@ -293,8 +266,6 @@ class ring {
   std::unique_ptr<ring> beside_;  // soft
   beside_poll beside_poll_;
   std::uint64_t notified_after_ = ~std::uint64_t{0};  // so many calls
-  std::uint16_t next_group_ = 0;
-  registered_slots registered_;
   pid_t owner_ = ::getpid();
 };
 
