@@ -19,7 +19,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <poll.h>
 #include <utility>
 
 #include <rondo/core/ready_queue.hpp>
@@ -31,6 +30,7 @@
 #include <rondo/loop/loop_clock.hpp>
 #include <rondo/loop/loop_tasks.hpp>
 #include <rondo/loop/options.hpp>
+#include <rondo/loop/own_poll.hpp>
 #include <rondo/loop/ring.hpp>
 #include <rondo/loop/soft_work.hpp>
 #include <rondo/loop/thread_pool.hpp>
@@ -135,7 +135,7 @@ class engine : public loop_base {
 
   void bind() {
     ring_.bind();
-    if (ring_.wake_on(inbox_.native_handle())) wake_poll_.armed = true;
+    if (ring_.wake_on(inbox_.native_handle())) wake_poll_.never_needed();
   }
 
   /// One turn, which sleeps at most until `limit`.
@@ -333,22 +333,10 @@ class engine : public loop_base {
 
   // Other threads wake the loop through a poll that stays armed; it reports each write to the
   // eventfd, so nothing ever needs to be read from it.
-  struct wake_poll : in_flight {
-    wake_poll() noexcept : in_flight(kind) {}
-    static void woken(in_flight& self, int, std::uint32_t flags) noexcept {
-      if ((flags & IORING_CQE_F_MORE) == 0) static_cast<wake_poll&>(self).armed = false;
-    }
-    static constexpr flight_kind kind{{}, &woken};
-    bool armed = false;
-  };
-
   void arm_wake() noexcept {
-    if (wake_poll_.armed) return;
+    if (wake_poll_.armed()) return;
     io_uring_sqe* const entry = reserve();
-    if (entry == nullptr) return;  // the next turn goes on
-    io_uring_prep_poll_multishot(entry, inbox_.native_handle(), POLLIN);
-    entry->user_data = reinterpret_cast<std::uintptr_t>(static_cast<in_flight*>(&wake_poll_));
-    wake_poll_.armed = true;
+    if (entry != nullptr) wake_poll_.arm(*entry, inbox_.native_handle());  // or the next turn does
   }
 
   // One entry of the ready queue for all who want to go on.
@@ -376,7 +364,7 @@ class engine : public loop_base {
   going_on going_on_{flights_};
   closings closings_;
   loop_tasks tasks_;
-  wake_poll wake_poll_;
+  own_poll wake_poll_;
   std::optional<embedding> embedding_;
   loop_clock clock_;
   std::optional<work_watch> watch_;

@@ -18,7 +18,6 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
-#include <poll.h>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -30,6 +29,7 @@
 #include <rondo/loop/interference.hpp>
 #include <rondo/loop/kernel_ring.hpp>
 #include <rondo/loop/liburing.hpp>
+#include <rondo/loop/own_poll.hpp>
 #include <rondo/loop/ring_memory.hpp>
 #include <rondo/loop/soft_ring.hpp>
 #include <rondo/loop/soft_work.hpp>
@@ -219,27 +219,15 @@ class ring {
     for (interference::answer a{}; interference_->next(a);) complete(a);
   }
 
-  /// Tells the kernel's ring when the one beside it has something to do.
-  struct beside_poll : in_flight {
-    beside_poll() noexcept : in_flight(kind) {}
-    static void ready(in_flight& self, int, std::uint32_t) noexcept {
-      static_cast<beside_poll&>(self).armed = false;
-    }
-    static constexpr flight_kind kind{{}, &ready};
-    bool armed = false;
-  };
-
   /// Before the kernel is entered: false if there are completions, so that it does not sleep.
   bool enter_beside() noexcept {
     beside_->enter(false, nullptr);
     if (!beside_->has_completions()) beside_->be_polled();
     if (beside_->has_completions()) return false;
-    if (beside_poll_.armed) return true;
+    if (beside_poll_.armed()) return true;
     io_uring_sqe* const entry = reserve();
     if (entry == nullptr) return false;  // the next turn goes on
-    io_uring_prep_poll_add(entry, beside_->pollable(), POLLIN);
-    entry->user_data = reinterpret_cast<std::uintptr_t>(static_cast<in_flight*>(&beside_poll_));
-    beside_poll_.armed = true;
+    beside_poll_.arm_once(*entry, beside_->pollable());
     return true;
   }
   [[gnu::cold]] void become_soft(std::string_view reason) {
@@ -264,7 +252,7 @@ class ring {
   unsigned entries_;
   backend wish_ = backend::automatic;
   std::unique_ptr<ring> beside_;  // soft
-  beside_poll beside_poll_;
+  own_poll beside_poll_;          // for the kernel's ring, of the one beside it
   std::uint64_t notified_after_ = ~std::uint64_t{0};  // so many calls
   pid_t owner_ = ::getpid();
 };
