@@ -21,10 +21,11 @@
 #include <utility>
 
 #include <rondo/compose/as_result.hpp>
-#include <rondo/compose/group.hpp>
+#include <rondo/compose/given_range.hpp>
 #include <rondo/compose/lanes.hpp>
 #include <rondo/core/context.hpp>
 #include <rondo/core/wait_list.hpp>
+#include <rondo/detail/slots.hpp>
 
 namespace rondo {
 

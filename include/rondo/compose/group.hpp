@@ -17,18 +17,17 @@
 //
 // when_all (compose/when_all.hpp) and when_any (compose/when_any.hpp) are rules, and nothing more.
 
-#include <algorithm>
 #include <cstddef>
 #include <exception>
 #include <iterator>
-#include <memory>
 #include <ranges>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
 #include <rondo/compose/combinator.hpp>
-#include <rondo/detail/frame_pool.hpp>
+#include <rondo/compose/given_range.hpp>
+#include <rondo/detail/slots.hpp>
 
 namespace rondo::detail {
 
@@ -102,89 +101,6 @@ class arguments_state : public combinator {
 };
 
 // A range.
-
-/// What a range given as R (an lvalue reference, or an object to be moved in) yields for a child. A
-/// container that is given away is emptied; a view is read.
-template <typename R>
-using element_of =
-    std::conditional_t<std::is_lvalue_reference_v<R> || std::ranges::view<std::remove_cvref_t<R>>,
-                       decltype(*std::begin(std::declval<R&>())),
-                       decltype(std::move(*std::begin(std::declval<R&>())))>;
-
-template <typename R>
-concept awaitable_range = std::ranges::range<R> && awaitable<element_of<R>>;
-
-/// A range of what could be awaited if it were given away.
-template <typename R>
-concept kept_range = std::is_lvalue_reference_v<R> && std::ranges::range<R> &&
-                     !awaitable_range<R> && awaitable_range<std::remove_reference_t<R>>;
-
-/// The sentence for a range that was not.
-template <typename R>
-void must_be_given_away() {
-  static_assert(!kept_range<R>,
-                "tasks are awaited once, so give the container away: when_all(std::move(tasks))");
-}
-
-template <typename R>
-using range_result = await_result_t<element_of<R>>;
-
-/// Drops what was given away in a container and not started: it was not forgotten, so a loop in
-/// debug mode does not say so.
-template <typename R>
-void drop_the_rest(std::remove_reference_t<R>& range) noexcept {
-  if constexpr (!std::is_reference_v<R> && !std::ranges::view<R> &&
-                std::is_lvalue_reference_v<std::ranges::range_reference_t<R>>) {
-    for (auto& each : range) {
-      if constexpr (requires {
-                      { static_cast<bool>(each) } noexcept;
-                      requires std::is_nothrow_constructible_v<state_for<element_of<R>>,
-                                                               element_of<R>>;
-                    }) {
-        if (each) static_cast<void>(state_for<element_of<R>>(std::move(each)));
-      }
-    }
-  }
-}
-
-/// A fixed number of objects that never move, in one allocation.
-template <typename T>
-class slots {
- public:
-  explicit slots(std::size_t capacity)
-      : items_(static_cast<T*>(allocate_frame(bytes(capacity)))), capacity_(capacity) {
-    static_assert(alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
-  }
-  slots(const slots&) = delete;
-  slots& operator=(const slots&) = delete;
-  ~slots() {
-    std::destroy_n(items_, size_);
-    free_frame(items_, bytes(capacity_));
-  }
-  template <typename... Args>
-  T& emplace_back(Args&&... args) {
-    RONDO_ASSERT(size_ < capacity_, "more slots than were counted");
-    T& made = *std::construct_at(items_ + size_, std::forward<Args>(args)...);
-    ++size_;
-    return made;
-  }
-  void pop_back() noexcept { std::destroy_at(items_ + --size_); }
-  [[nodiscard]] bool full() const noexcept { return size_ == capacity_; }
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
-  [[nodiscard]] T& operator[](std::size_t index) noexcept { return items_[index]; }
-  [[nodiscard]] T* begin() noexcept { return items_; }
-  [[nodiscard]] T* end() noexcept { return items_ + size_; }
-
- private:
-  static std::size_t bytes(std::size_t capacity) noexcept {
-    return std::max<std::size_t>(capacity, 1) * sizeof(T);
-  }
-
-  T* items_;
-  std::size_t capacity_;
-  std::size_t size_ = 0;
-};
 
 template <typename Rule, typename R>
 class range_state;

@@ -22,7 +22,9 @@
 #include <vector>
 
 #include <rondo/compose/as_result.hpp>
-#include <rondo/compose/group.hpp>
+#include <rondo/compose/combinator.hpp>
+#include <rondo/compose/given_range.hpp>
+#include <rondo/detail/slots.hpp>
 
 namespace rondo {
 
