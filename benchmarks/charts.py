@@ -122,10 +122,10 @@ def limit(rows):
 
 def where_we_lose(rows):
     over = [("beside the limit", f"{row.question} {name}", BLUE, ratio)
-            for row, name, ratio in to_limit(rows) if round(ratio[0], 2) > TOO_MUCH]
+            for row, name, ratio in to_limit(rows) if ratio[0] > TOO_MUCH]
     behind = [(f"beside {peer}", f"{row.question} {row.name}", ORANGE, ratio)
               for row in rows for peer in row.peers()
-              if (ratio := row.ratios("rondo", peer)) and round(ratio[0], 2) > 1]
+              if (ratio := row.ratios("rondo", peer)) and ratio[0] > 1]
     lines = sorted(over + behind, key=lambda line: (line[2] == ORANGE, line[0], -line[3][0]))
     return lines and ratios(
         lines, "Where we lose", "How many times the limit does rondo cost, where it is over 1.15; "
