@@ -13,7 +13,7 @@
 //
 // Where it pays: direct I/O (open_mode::direct). A read took 6 to 12 % less of the processor for
 // 4 KiB, and a quarter less for 1 MiB (Linux 6.18, a virtual disk, 32 and 4 in flight). Not for
-// what is in the page cache: the kernel copies that, and it took 2 to 5 % more.
+// what is in the page cache: the kernel copies that, and it took a little more.
 
 #include <cerrno>
 #include <cstddef>
