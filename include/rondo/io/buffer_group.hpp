@@ -18,11 +18,11 @@
 #include <memory>
 #include <new>
 #include <stdexcept>
-#include <utility>
 
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <rondo/detail/intrusive_ref.hpp>
 #include <rondo/loop/closings.hpp>
 #include <rondo/loop/engine.hpp>
 #include <rondo/loop/in_flight.hpp>
@@ -30,7 +30,9 @@
 
 namespace rondo::detail {
 
-class buffer_group_ref;
+class buffer_group;
+/// Shared by the buffer_ring, by streams and by chunks, all on one thread.
+using buffer_group_ref = intrusive_ref<buffer_group>;
 
 class buffer_group : guest {
  public:
@@ -126,30 +128,6 @@ class buffer_group : guest {
   int id_ = -1;
   unsigned refs_ = 1;
   intrusive_list<in_flight> parked_;
-};
-
-/// Shared by the buffer_ring, by streams and by chunks, all on one thread.
-class buffer_group_ref {
- public:
-  explicit buffer_group_ref(buffer_group* made) noexcept : group_(made) {}
-  buffer_group_ref(const buffer_group_ref& other) noexcept : group_(other.group_) {
-    if (group_ != nullptr) ++group_->refs_;
-  }
-  buffer_group_ref(buffer_group_ref&& other) noexcept
-      : group_(std::exchange(other.group_, nullptr)) {}
-  buffer_group_ref& operator=(buffer_group_ref other) noexcept {
-    std::swap(group_, other.group_);
-    return *this;
-  }
-  ~buffer_group_ref() {
-    if (group_ != nullptr && --group_->refs_ == 0) delete group_;
-  }
-  [[nodiscard]] buffer_group* operator->() const noexcept { return group_; }
-  [[nodiscard]] buffer_group* release() noexcept { return std::exchange(group_, nullptr); }
-  [[nodiscard]] explicit operator bool() const noexcept { return group_ != nullptr; }
-
- private:
-  buffer_group* group_;
 };
 
 // Implementation

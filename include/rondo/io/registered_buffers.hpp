@@ -25,6 +25,7 @@
 
 #include <sys/mman.h>
 
+#include <rondo/detail/intrusive_ref.hpp>
 #include <rondo/io/buffer.hpp>
 #include <rondo/loop/backend.hpp>
 #include <rondo/loop/closings.hpp>
@@ -40,7 +41,10 @@ namespace detail {
 /// an operation does until it has ended, so nothing is in flight when the last one goes.
 class registered_memory : guest {
  public:
-  class ref;
+  using ref = intrusive_ref<registered_memory>;
+
+  /// Throws: std::bad_alloc.
+  [[nodiscard]] static ref make(std::size_t size) { return ref(new registered_memory(size)); }
 
   registered_memory(const registered_memory&) = delete;
   registered_memory& operator=(const registered_memory&) = delete;
@@ -61,6 +65,8 @@ class registered_memory : guest {
   }
 
  private:
+  friend ref;
+
   explicit registered_memory(std::size_t size) : guest(&registered_memory::heard), size_(size) {
     data_ = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (data_ == MAP_FAILED) throw std::bad_alloc();
@@ -81,29 +87,6 @@ class registered_memory : guest {
   engine* loop_ = nullptr;  // that knows it
   int index_ = -1;
   unsigned refs_ = 1;
-};
-
-/// All on one thread.
-class registered_memory::ref {
- public:
-  /// Throws: std::bad_alloc.
-  [[nodiscard]] static ref make(std::size_t size) { return ref(new registered_memory(size)); }
-  ref(const ref& other) noexcept : memory_(other.memory_) {
-    if (memory_ != nullptr) ++memory_->refs_;
-  }
-  ref(ref&& other) noexcept : memory_(std::exchange(other.memory_, nullptr)) {}
-  ref& operator=(ref other) noexcept {
-    std::swap(memory_, other.memory_);
-    return *this;
-  }
-  ~ref() {
-    if (memory_ != nullptr && --memory_->refs_ == 0) delete memory_;
-  }
-  [[nodiscard]] registered_memory* operator->() const noexcept { return memory_; }
-
- private:
-  explicit ref(registered_memory* made) noexcept : memory_(made) {}
-  registered_memory* memory_;
 };
 
 }  // namespace detail
@@ -195,7 +178,7 @@ class registered_buffers {
 // Implementation
 
 inline registered_buffers::registered_buffers(std::size_t count, std::size_t size)
-    : memory_(detail::registered_memory::ref::make(in_all(count, size))),
+    : memory_(detail::registered_memory::make(in_all(count, size))),
       count_(count),
       size_(size) {
   if (const int error = memory_->join(event_loop::current()); error < 0) raise(-error);
