@@ -227,7 +227,7 @@ class against_python(fetch_test):
         with peer(waits) as url:
             child = subprocess.Popen([PROGRAM, url], env=ENVIRONMENT, stdout=subprocess.PIPE,
                                      stderr=subprocess.PIPE)
-            self.assertTrue(asked.wait(10))
+            self.assertTrue(asked.wait(10 * SLOWNESS))
             child.send_signal(signal.SIGINT)
             out, err = child.communicate(timeout=10 * SLOWNESS)
         self.assertEqual((child.returncode, out, err), (130, b"", b""))

@@ -17,6 +17,7 @@ struct gate {
   std::condition_variable changed;
   bool closed = false;
   int waiting = 0;
+  int asked = 0;
 };
 gate& the_gate() {
   static gate& g = *new gate;
@@ -27,6 +28,7 @@ void wait_until_open() {
   gate& g = the_gate();
   std::unique_lock lock(g.mutex);
   ++g.waiting;
+  ++g.asked;
   g.changed.wait(lock, [&] { return !g.closed; });
   --g.waiting;
 }
@@ -56,6 +58,10 @@ slow_name::~slow_name() {
     the_gate().closed = false;
   }
   the_gate().changed.notify_all();
+}
+int slow_name::asked() {
+  const std::lock_guard lock(the_gate().mutex);
+  return the_gate().asked;
 }
 int slow_name::waiting() {
   const std::lock_guard lock(the_gate().mutex);

@@ -18,6 +18,8 @@ class slow_name {
 
   /// Look-ups that have begun and not ended.
   [[nodiscard]] static int waiting();
+  /// Look-ups that have ever begun.
+  [[nodiscard]] static int asked();
 };
 
 }  // namespace rondo::test

@@ -153,6 +153,7 @@ LOOP_TEST("a next that was canceled leaves the stream to the following one befor
   }  // dropped: the other one is canceled, and told of it a turn later
   const auto both = co_await when_all(stream.next(), ring_later(b));
   CHECK(std::get<0>(both) == std::optional<int>(1));
+  CHECK(seen.asked == 1);
 }
 
 LOOP_TEST("nothing is asked before the first next, nor in a canceled scope") {

@@ -85,7 +85,7 @@ numbers = report(ROWS, "numbers.json")
 (scratch / "without").mkdir()
 (scratch / "without/matplotlib.py").write_text("raise ImportError\n")
 refused("needs matplotlib (python3-matplotlib)", numbers, PYTHONPATH=str(scratch / "without"))
-if subprocess.run([python, "-c", "import matplotlib"], capture_output=True).returncode:
+if subprocess.run([python, "-c", "import matplotlib.font_manager"], capture_output=True).returncode:
     print("skipped: needs matplotlib (python3-matplotlib)")
     sys.exit()
 
@@ -166,6 +166,6 @@ for path in sys.argv[2:]:
         print(said)
 """
 files = [f"{scratch}/bad{i}" for i in range(len(bad))]
-done = subprocess.run([python, "-c", TRY_ALL, root / "benchmarks", *files], capture_output=True, text=True)
+done = subprocess.run([python, "-B", "-c", TRY_ALL, root / "benchmarks", *files], capture_output=True, text=True)
 assert done.stdout.splitlines() == [
     f"charts.py: {file} is not what run.sh --json writes" for file in files], done

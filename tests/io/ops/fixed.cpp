@@ -252,32 +252,26 @@ LOOP_TEST("errors of operations with registered memory say what was tried") {
 }
 
 LOOP_TEST("buffers that are dropped while the kernel reads into them are there until it has done") {
-  const pipe_ends pipe;
-  std::optional<registered_buffers> buffers(std::in_place, 2, 4096);
-  char* const page = (*buffers)[1].data();
-  auto reading = rondo::spawn(count_of(io::read_fixed(pipe.out(), (*buffers)[1])));
-  co_await round_trip();
-  buffers.reset();
-  co_await round_trip();
-  CHECK(is_there(page));
-  REQUIRE(::write(pipe.in(), "late", 4) == 4);
-  const std::size_t n = co_await reading;
-  CHECK(n == 4);
-  CHECK_FALSE(is_there(page));
-}
-
-LOOP_TEST("buffers that are dropped while a read into them is canceled are there until it ends") {
-  const pipe_ends pipe;
-  std::optional<registered_buffers> buffers(std::in_place, 1, 4096);
-  char* const page = (*buffers)[0].data();
-  auto reading = rondo::spawn(code_of(io::read_fixed(pipe.out(), (*buffers)[0])));
-  co_await round_trip();
-  reading.cancel();
-  buffers.reset();
-  CHECK(is_there(page));
-  const std::error_code code = co_await reading;
-  CHECK(code == rondo::errc::canceled);
-  CHECK_FALSE(is_there(page));
+  for (const bool canceled : {false, true}) {
+    const pipe_ends pipe;
+    std::optional<registered_buffers> buffers(std::in_place, 2, 4096);
+    char* const page = (*buffers)[1].data();
+    auto reading = rondo::spawn(code_of(io::read_fixed(pipe.out(), (*buffers)[1])));
+    co_await round_trip();
+    if (canceled) {
+      reading.cancel();
+      buffers.reset();
+    } else {
+      buffers.reset();
+      co_await round_trip();
+      REQUIRE(::write(pipe.in(), "late", 4) == 4);
+    }
+    CHECK(is_there(page));
+    const std::error_code code = co_await reading;
+    CHECK((code == rondo::errc::canceled) == canceled);
+    CHECK((code == std::error_code()) == !canceled);
+    CHECK_FALSE(is_there(page));
+  }
 }
 
 LOOP_TEST("buffers that are dropped while the kernel writes from them are written") {
@@ -322,8 +316,10 @@ LOOP_TEST("direct I/O goes to and from registered buffers") {
   try {
     using mode = rondo::open_mode;
     disk = co_await rondo::file::open(path, mode::read | mode::write | mode::create | mode::direct);
-  } catch (const std::system_error&) {
-    co_return;  // a file system without it
+  } catch (const std::system_error& e) {
+    if (e.code() != std::errc::invalid_argument) throw;
+    WARN("not tested: the file system has no direct I/O");
+    co_return;
   }
   const registered_buffers blocks(4, 4096);
   for (std::size_t i = 0; i < 3; ++i) {
