@@ -264,7 +264,8 @@ class multishot_block final : in_flight, guest {
     auto& b = static_cast<multishot_block&>(self);
     if (!b.queued_) return b.go_on_later();  // it was parked, and has a chance
     b.queued_ = false;
-    if (b.phase_ != phase::resting) b.loop_->still_in_flight(b);
+    if (b.phase_ == phase::ending) b.loop_->cancel(b);  // that may not have been asked for yet
+    if (b.phase_ == phase::armed) b.loop_->still_in_flight(b);
     if (b.dropped_) {
       b.source_.passed();
       return b.free_if_done();

@@ -90,7 +90,7 @@ inline constexpr bool delivers_descriptor =
 namespace rondo::io {
 
 /// An operation that has not started: movable, and inert until it is awaited. One that has a name is
-/// awaited as std::move(op), and stays until the await returns.
+/// awaited as std::move(op), once, and stays until the await returns.
 template <typename Op>
 class [[nodiscard("an operation does nothing until it is awaited")]] operation
     : public detail::only_in_rondo {

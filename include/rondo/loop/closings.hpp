@@ -12,7 +12,10 @@ namespace rondo::detail {
 /// One that is being closed, from closings::begin until it is unlinked.
 struct closing_descriptor : list_hook {
   closing_descriptor() noexcept = default;
-  closing_descriptor(closing_descriptor&&) noexcept : list_hook() {}  // only before it is known
+  /// Before it is known, or when its close has ended.
+  closing_descriptor(closing_descriptor&& from) noexcept : list_hook() {
+    if (from.linked()) from.unlink();
+  }
   closing_descriptor& operator=(closing_descriptor&&) = delete;
   ~closing_descriptor() {
     if (linked()) unlink();

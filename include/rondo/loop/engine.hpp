@@ -87,8 +87,7 @@ class engine : public loop_base {
 
   /// Its go_on is called when there may be an entry: for its next step, say.
   void go_on_later(in_flight& op) noexcept {
-    flights_.goes_on(op);
-    if (std::exchange(going_on_.queued, true)) return;
+    if (!flights_.goes_on(op)) return;
     push(going_on_);
     rouse();
   }
@@ -341,18 +340,14 @@ class engine : public loop_base {
 
   // One entry of the ready queue for all who want to go on.
   struct going_on : listener, ready_node {
-    explicit going_on(flights& all) noexcept : listener{&going_on::now}, all_(all) {
+    explicit going_on(engine& its) noexcept : listener{&going_on::now}, loop(its) {
       waiter = continuation(static_cast<listener&>(*this));
     }
     static void now(listener& self) noexcept {
       auto& g = static_cast<going_on&>(self);
-      g.queued = false;
-      while (g.all_.any_to_go_on()) g.all_.next_to_go_on().go_on();
+      if (g.loop.flights_.bring_on()) g.loop.push(g);
     }
-    bool queued = false;
-
-   private:
-    flights& all_;
+    engine& loop;
   };
 
   static void deliver_message(loop_base& self, ready_node& message) noexcept {
@@ -361,7 +356,7 @@ class engine : public loop_base {
 
   timer_queue timers_;
   flights flights_;
-  going_on going_on_{flights_};
+  going_on going_on_{*this};
   closings closings_;
   loop_tasks tasks_;
   own_poll wake_poll_;

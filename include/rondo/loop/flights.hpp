@@ -10,6 +10,8 @@
 //     | '-- to go on                        |         who closes its descriptor meanwhile is told
 //     '-------------------------------------'         sure to end by itself: see launched_to_end
 
+#include <utility>
+
 #include <rondo/detail/intrusive_list.hpp>
 #include <rondo/loop/in_flight.hpp>
 
@@ -35,6 +37,7 @@ class flights {
     const auto find = [&](const in_flight& op) noexcept { found = found || op.is_on(fd); };
     to_cancel_.for_each(find);
     to_go_on_.for_each(find);
+    to_go_on_next_.for_each(find);
     return found;
   }
   void cancel_all() noexcept {
@@ -43,14 +46,21 @@ class flights {
     ending_.for_each(each);
   }
 
-  /// Its go_on is called when there may be an entry: for its next step, say.
-  void goes_on(in_flight& op) noexcept {
+  /// Its go_on is called by bring_on. True: bring_on has to be called, later, behind all who are
+  /// ready by now; false: it will be in any case.
+  [[nodiscard]] bool goes_on(in_flight& op) noexcept {
     if (op.linked()) op.unlink();
-    to_go_on_.push_back(op);
+    (bringing_on_ ? to_go_on_next_ : to_go_on_).push_back(op);
+    return !std::exchange(bringing_on_, true);
   }
-  [[nodiscard]] bool any_to_go_on() const noexcept { return !to_go_on_.empty(); }
-  /// The first of them, which is in no list from now on.
-  in_flight& next_to_go_on() noexcept { return to_go_on_.pop_front(); }
+  /// Lets those go on who wanted to when it was decided that this is called. True: there are others
+  /// by now, for whom it has to be called again, behind those who are ready by now: who closes a
+  /// descriptor relies on that (io/ops/close.hpp).
+  [[nodiscard]] bool bring_on() noexcept {
+    while (!to_go_on_.empty()) to_go_on_.pop_front().go_on();
+    while (!to_go_on_next_.empty()) to_go_on_.push_back(to_go_on_next_.pop_front());
+    return bringing_on_ = !to_go_on_.empty();
+  }
 
   [[nodiscard]] bool any_to_cancel() const noexcept { return !to_cancel_.empty(); }
   /// The first of them, which is being canceled from now on.
@@ -63,7 +73,7 @@ class flights {
   /// Whether something may stay for ever, or ends soon.
   [[nodiscard]] bool any_may_stay() const noexcept { return !in_flight_.empty(); }
   [[nodiscard]] bool any_ends() const noexcept {
-    return !ending_.empty() || any_to_cancel() || any_to_go_on();
+    return !ending_.empty() || any_to_cancel() || !to_go_on_.empty() || !to_go_on_next_.empty();
   }
   [[nodiscard]] bool empty() const noexcept { return !any_may_stay() && !any_ends(); }
 
@@ -72,6 +82,8 @@ class flights {
   in_flight_table ending_;
   intrusive_list<in_flight> to_cancel_;
   intrusive_list<in_flight> to_go_on_;
+  intrusive_list<in_flight> to_go_on_next_;  // who has come when it was decided
+  bool bringing_on_ = false;
 };
 
 }  // namespace rondo::detail

@@ -64,3 +64,46 @@ LOOP_TEST("close reaches everything in flight on its descriptor, and nothing els
   CHECK(closed == 100);
   CHECK_FALSE(elsewhere.done());
 }
+
+namespace {
+
+task<> after_a_round(task<> work) {
+  co_await round_trip();
+  co_await std::move(work);
+}
+task<> closes(int fd) { co_await io::close(fd); }
+task<> does_nothing() { co_return; }
+task<> receives(int fd, std::error_code& code) {
+  char bytes[4];
+  code = co_await code_of(io::recv(fd, bytes));
+}
+task<> reads_in_two_steps(rondo::pipe_reader& from) {
+  char bytes[4];
+  co_await from.read_exactly(bytes);
+}
+task<> writes_the_rest(rondo::pipe_writer& to) {
+  for (int i = 0; i < 10; ++i) co_await round_trip();
+  co_await to.write("cd");
+}
+
+}  // namespace
+
+// More than 64 are ready, so it takes turns until all have had theirs; and an operation that has
+// made one of its steps waits among them for the next one, as the close does for its own.
+LOOP_TEST("whoever was ready before a close begins before it, though something else has steps, too") {
+  sockets pair;
+  auto [out, in] = rondo::make_pipe();
+  co_await in.write("ab");
+  std::error_code code;
+  const int fd = pair.a.release();
+  {
+    std::vector<task<>> all;
+    all.push_back(after_a_round(closes(fd)));
+    for (int i = 0; i < 80; ++i) all.push_back(after_a_round(does_nothing()));
+    all.push_back(reads_in_two_steps(out));
+    all.push_back(after_a_round(receives(fd, code)));
+    all.push_back(writes_the_rest(in));
+    co_await rondo::when_all(std::move(all));
+  }
+  CHECK(code == rondo::errc::closed);
+}
