@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "http/servers.hpp"
+#include "http/slow_names.hpp"
 
 using namespace rondo::test;
 using rondo::task;
