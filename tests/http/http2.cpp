@@ -136,3 +136,19 @@ NGINX_TEST("a body that may be refused early goes over HTTP/2 unless libcurl wou
     CHECK(large.text() == (loses ? "HTTP/1.1" : "HTTP/2.0"));
   }
 }
+
+// nginx says then which requests it has not looked at, and those are sent again, whatever they are.
+NGINX_TEST("a server that speaks HTTP/2 may close connections among requests that are not repeated") {
+  http::session session(http::session_options().verify_peer(false));
+  std::vector<task<>> all;
+  std::size_t answers = 0;
+  const auto post = [&](std::string url) -> task<> {
+    const auto answer = co_await session.post(std::move(url), std::string("x"));
+    if (answer.text() == "HTTP/2.0") ++answers;
+  };
+  const auto first = co_await session.get(server.other("protocol"));
+  CHECK(first.text() == "HTTP/2.0");
+  for (int i = 0; i < 200; ++i) all.push_back(post(server.other("protocol")));
+  co_await rondo::when_all(std::move(all));
+  CHECK(answers == 200);
+}

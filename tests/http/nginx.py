@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: BSL-1.0
 """nginx.py FOLDER PLAIN TLS OTHER: nginx as an ordinary user, on three sockets that it inherits.
 
-PLAIN speaks HTTP; TLS speaks HTTPS and HTTP/2 with a certificate for localhost and 127.0.0.1; the
-certificate of OTHER is for another host. All serve FOLDER/www, and
+PLAIN speaks HTTP; TLS speaks HTTPS and HTTP/2 with a certificate for localhost and 127.0.0.1; OTHER
+does, too, but its certificate is for another host, and it closes a connection after 20 requests. All
+serve FOLDER/www, and
 
     /protocol         HTTP/1.1 or HTTP/2.0
     /json             {"answer":42}
@@ -50,7 +51,8 @@ http {{
     include {folder}/locations;
   }}
   server {{
-    listen 127.0.0.1:{ports[2]} ssl;
+    listen 127.0.0.1:{ports[2]} ssl http2;
+    keepalive_requests 20;
     ssl_certificate {folder}/other.pem;
     ssl_certificate_key {folder}/other.key;
     include {folder}/locations;

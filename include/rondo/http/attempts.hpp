@@ -26,6 +26,7 @@
 
 #include <rondo/http/error.hpp>
 #include <rondo/http/request.hpp>
+#include <rondo/http/resending.hpp>
 #include <rondo/http/response.hpp>
 #include <rondo/http/retry.hpp>
 #include <rondo/http/session_options.hpp>
@@ -113,10 +114,7 @@ class attempts {
                                                      const request& r) noexcept {
     const auto& policy = r.retry_ ? r.retry_ : options.retry_;
     if (!policy || policy->attempts_ <= 1 || r.source_) return nullptr;
-    for (const char* const name : {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"}) {
-      if (r.method_ == name) return &*policy;
-    }
-    return nullptr;
+    return is_idempotent(r.method_) ? &*policy : nullptr;
   }
 
   [[nodiscard]] static bool may_help(const error& e) noexcept {

@@ -86,6 +86,9 @@ class driver final : watchers,
   [[nodiscard]] easy_handle take_easy() noexcept;
   void give_back(easy_handle easy) noexcept;
 
+  /// Whether a server was heard to do so.
+  [[nodiscard]] bool& speaks_http2() noexcept { return speaks_http2_; }
+
   /// Sets what the pool needs to know about each handle.
   void set_up(option_setter& set) noexcept;
 
@@ -134,6 +137,7 @@ class driver final : watchers,
   bool time_has_come_ = false;
   bool queued_ = false;  // in the ready queue
   bool closed_ = false;
+  bool speaks_http2_ = false;
   int broken_ = 0;       // an errno
 };
 

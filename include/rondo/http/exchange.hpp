@@ -22,6 +22,7 @@
 #include <rondo/http/failure.hpp>
 #include <rondo/http/head_lines.hpp>
 #include <rondo/http/request.hpp>
+#include <rondo/http/resending.hpp>
 #include <rondo/http/response.hpp>
 #include <rondo/http/setup.hpp>
 
@@ -106,6 +107,7 @@ class exchange : transfer, rondo::detail::timer {
   time_limits limits_{};
   string_list fields_;  // what libcurl sends; it keeps no copy
   response response_;
+  resending resending_;
   failure failure_;
   time_point first_byte_at_ = time_point::max();  // the deadlines
   time_point complete_at_ = time_point::max();
@@ -191,12 +193,16 @@ inline CURLcode exchange::set_up() {
   limits_ = tell.limits();
   tell(set, fields_);
   set_up_upload(set);
+  if (!is_idempotent(request_.method())) {
+    resending_.hold_back(set, easy.get(), driver_.speaks_http2());
+  }
   return set.result();
 }
 
 inline std::size_t exchange::on_line(char* line, std::size_t, std::size_t size,
                                      void* self) noexcept {
   auto& t = *static_cast<exchange*>(self);
+  t.resending_.answered();
   t.first_byte();
   try {
     t.take_line(std::string_view(line, size));
@@ -228,6 +234,7 @@ inline void exchange::take_line(std::string_view text) {
   const int status = response_.status;
   const bool follows = options().follow_redirects_;
   if (line == head_lines::line::begins) {
+    if (text.starts_with("HTTP/2")) driver_.speaks_http2() = true;
     drop_body();
     // After 303 any method goes on as GET (RFC 9110, 15.4.4).
     if (status == 303 && follows && request_.method() != "HEAD") {
@@ -272,6 +279,7 @@ inline void exchange::conclude(CURLcode code, int error) noexcept {
     code = CURLE_OUT_OF_MEMORY;
   }
   if (code == CURLE_ABORTED_BY_CALLBACK && not_resumed_ != CURLE_OK) code = not_resumed_;
+  if (resending_.was_refused()) code = CURLE_GOT_NOTHING;
   how_ = outcome::error;
   failure_.code = no_memory_ ? CURLE_OUT_OF_MEMORY : code;
   failure_.error = error != 0 ? error : static_cast<int>(info<long>(easy.get(), CURLINFO_OS_ERRNO));

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+//
+// What libcurl sends a second time by itself: a request on a connection that it had kept, when that
+// ends before anything of the answer has come. So looks a server's closing of an idle connection;
+// and so looks a server that has done what it was asked for and died. Here the second one counts,
+// where the method says that it matters: what may not be done twice is refused before it is sent
+// again, and fails as if its connection had been new.
+//
+// Over HTTP/2 a server can say that it has not looked at a request (RFC 9113, 8.7), as all do that
+// close a connection in good order; libcurl sends those again, too, and does not tell them apart.
+// There, all are sent again.
+//
+// Needs libcurl 7.80 (CURLOPT_PREREQFUNCTION); an older one is not held back.
+
+#include <string_view>
+#include <utility>
+
+#include <rondo/http/curl.hpp>
+#include <rondo/http/header_map.hpp>
+
+namespace rondo::http::detail {
+
+/// Whether to do it twice is to do it once (RFC 9110, 9.2.2).
+[[nodiscard]] inline bool is_idempotent(std::string_view method) noexcept {
+  for (const std::string_view name : {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"}) {
+    if (method == name) return true;
+  }
+  return false;
+}
+
+/// Of one transfer.
+class resending {
+ public:
+  /// Keep alive, and in place, until the transfer has ended: this, and `speaks_http2`, which says
+  /// whether any server of the session did so far.
+  void hold_back([[maybe_unused]] option_setter& set, [[maybe_unused]] CURL* easy,
+                 [[maybe_unused]] const bool& speaks_http2) noexcept {
+#if CURL_AT_LEAST_VERSION(7, 80, 0)
+    easy_ = easy;
+    speaks_http2_ = &speaks_http2;
+    set(CURLOPT_PREREQFUNCTION, &resending::before);
+    set(CURLOPT_PREREQDATA, static_cast<void*>(this));
+#endif
+  }
+  /// Something of an answer has come: what is sent now is another request, after a redirect.
+  void answered() noexcept { waiting_ = false; }
+  /// Whether the transfer ended for that.
+  [[nodiscard]] bool was_refused() const noexcept { return refused_; }
+
+ private:
+#if CURL_AT_LEAST_VERSION(7, 80, 0)
+  static int before(void* self, char*, char*, int, int) noexcept {
+    auto& r = *static_cast<resending*>(self);
+    if (!std::exchange(r.waiting_, true)) return CURL_PREREQFUNC_OK;
+    const char* const scheme = info<char*>(r.easy_, CURLINFO_SCHEME);
+    const bool over_tls = scheme != nullptr && same_name(scheme, "https");
+    if (over_tls && *r.speaks_http2_) return CURL_PREREQFUNC_OK;
+    r.refused_ = true;
+    return CURL_PREREQFUNC_ABORT;
+  }
+#endif
+
+  CURL* easy_ = nullptr;
+  const bool* speaks_http2_ = nullptr;
+  bool waiting_ = false;  // sent, and not answered
+  bool refused_ = false;
+};
+
+}  // namespace rondo::http::detail
