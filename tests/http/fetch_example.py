@@ -101,6 +101,14 @@ class fetch_test(unittest.TestCase):
         self.assertEqual(done.stderr, "")
         self.assertEqual(done.returncode, 0)
 
+    def check_they_overlapped(self, done):
+        """Two answers, one after 200 ms and one after as many or one less; however slow the machine is."""
+        each = re.findall(r"^200 http://\S+ \((\d+) ms\)$", done.stdout, re.MULTILINE)
+        self.assertEqual(len(each), 2)
+        self.assertGreaterEqual(min(map(int, each)), 199)
+        self.assertGreaterEqual(self.took(done), 200)
+        self.assertLess(self.took(done), sum(map(int, each)))
+
     def check_one_failed(self, done, url, *words):
         lines = done.stderr.splitlines()
         self.assertEqual(len(lines), 1, done.stderr)
@@ -118,10 +126,7 @@ class without_arguments(fetch_test):
         self.check_all_went_well(done)
         bodies = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         self.assertEqual(bodies, [{"city": "Oslo", "celsius": 7}, {"bread": 3.5, "milk": 1.2}])
-        each = re.findall(r"^200 http://\S+ \((\d+) ms\)$", done.stdout, re.MULTILINE)
-        self.assertEqual(len(each), 2)
-        self.assertGreaterEqual(min(map(int, each)), 200)
-        self.assertGreaterEqual(self.took(done), 200)
+        self.check_they_overlapped(done)
         self.assertLess(self.took(done), 280 * SLOWNESS)
 
     def test_says_how_it_is_used(self):
@@ -151,7 +156,7 @@ class against_python(fetch_test):
         self.check_all_went_well(done)
         self.assertIn('{"waited":200}', done.stdout)
         self.assertIn('{"waited":199}', done.stdout)
-        self.assertGreaterEqual(self.took(done), 200)
+        self.check_they_overlapped(done)
         self.assertLess(self.took(done), 300 * SLOWNESS)
 
     def test_refused_port(self):

@@ -47,7 +47,8 @@ def report(rows, name):
 
 def draw(into, *files, **environment):
     return subprocess.run([python, root / "benchmarks/charts.py", "--into", scratch / into, *files],
-                          capture_output=True, text=True, env={**os.environ, **environment})
+                          capture_output=True, text=True,
+                          env={**os.environ, "MPLCONFIGDIR": str(scratch), **environment})
 
 
 def lines(svg):
