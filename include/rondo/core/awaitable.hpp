@@ -89,6 +89,11 @@ struct state_for_impl<A> {
 template <typename A>
 using state_for = typename state_for_impl<A>::type;
 
+/// A state whose start runs nobody's code, so that nobody can ask meanwhile where its line is: that
+/// is noted only when it waits.
+template <typename State>
+concept only_waits = requires { requires State::only_waits; };
+
 /// The awaiter of every rondo operation inside a rondo coroutine; that of a task is in
 /// core/task.hpp.
 template <typename State>
@@ -103,8 +108,14 @@ class awaiter {
       std::coroutine_handle<Promise> coroutine,
       source_location place = source_location::current()) noexcept {
     scope& line = coroutine.promise().line();
-    line.suspends_at(place);
-    return state_.start(line, continuation(coroutine));
+    if constexpr (only_waits<State>) {
+      if (!state_.start(line, continuation(coroutine))) return false;
+      line.suspends_at(place);
+      return true;
+    } else {
+      line.suspends_at(place);
+      return state_.start(line, continuation(coroutine));
+    }
   }
   decltype(auto) await_resume() { return state_.take(); }
 

@@ -120,10 +120,11 @@ class loop_base {
   /// Only coroutines wait: a combinator must know at once what has been done, or it would let
   /// somebody else win. It asks for its own waiter, when it has ended at once.
   [[nodiscard]] bool ready_at_once(continuation told) noexcept {
-    if ((++ready_at_once_ & 127) != 0) [[likely]] return false;
-    if (!told.is_listener()) return true;
-    --ready_at_once_;  // whoever asks next
-    return false;
+    if (--at_once_left_ != 0) [[likely]] return false;
+    at_once_left_ = 1;  // whoever asks next
+    if (told.is_listener()) return false;
+    at_once_left_ = in_a_row;
+    return true;
   }
   /// The same, for a node whose waiter is set: pushes it.
   [[nodiscard]] bool ready_at_once(ready_node& node) noexcept {
@@ -313,6 +314,7 @@ class loop_base {
   // more in an optimized build.
   static constexpr std::uintptr_t cheap_to_nest = std::uintptr_t{2} << 10;
   static constexpr std::uintptr_t stack_budget = std::uintptr_t{64} << 10;
+  static constexpr unsigned in_a_row = 128;  // what is ready at once, until somebody waits a turn
 
   ready_node* head_ = nullptr;
   ready_node* tail_ = nullptr;  // the last one, while there is a first one
@@ -326,7 +328,7 @@ class loop_base {
   std::uintptr_t shallow_ = 0;  // 0: not measured, any depth will do
   std::uintptr_t deepest_ = 0;
   unsigned share_ = 0;  // how many run_ready may still tell
-  unsigned ready_at_once_ = 0;
+  unsigned at_once_left_ = in_a_row;
   bool turn_ends_ = false;
   bool debug_ = false;
   scope* started_ = nullptr;  // last; for those who watch

@@ -38,6 +38,8 @@ class place_in_list : protected leaf, protected list_hook, protected ready_node 
   place_in_list(const place_in_list&) = delete;
   place_in_list& operator=(const place_in_list&) = delete;
 
+  static constexpr bool only_waits = true;  // see core/awaitable.hpp
+
   [[nodiscard]] outcome how() const noexcept {
     return canceled_ ? outcome::canceled : outcome::value;
   }
@@ -46,7 +48,8 @@ class place_in_list : protected leaf, protected list_hook, protected ready_node 
   }
 
  protected:
-  place_in_list() noexcept : ready_node(continuation::later()) {}
+  place_in_list() noexcept
+      : list_hook(list_hook::later()), ready_node(continuation::later()) {}
   ~place_in_list() = default;
 
   [[nodiscard, gnu::cold, gnu::noinline]] bool refuse(scope& line, continuation told) noexcept {
@@ -64,7 +67,10 @@ class place_in_list : protected leaf, protected list_hook, protected ready_node 
   /// kind: with end_canceled, or with a function of its own, for those on whose place in the list
   /// something else depends.
   [[nodiscard]] bool wait_in(wait_list& list, scope& line, continuation told,
-                             const leaf_kind& kind) noexcept;
+                             const leaf_kind& kind) noexcept {
+    begin_to_wait(list, line, told, kind);
+    return true;
+  }
 
   /// For a place that has waited elsewhere, and cannot be canceled any more.
   void wait_on(wait_list& list, const leaf_kind& kind) noexcept;
@@ -87,6 +93,9 @@ class place_in_list : protected leaf, protected list_hook, protected ready_node 
  private:
   friend wait_list;
   friend intrusive_list<place_in_list>;
+
+  void begin_to_wait(wait_list& list, scope& line, continuation told,
+                     const leaf_kind& kind) noexcept;
 
   scope* line_;  // of one that waits
   bool canceled_ = false;
@@ -129,13 +138,12 @@ class wait_list {
 
 // Not inlined, so that the common case, in which nobody waits, is small enough to be.
 
-[[gnu::noinline]] inline bool place_in_list::wait_in(wait_list& list, scope& line,
-                                                     continuation told,
-                                                     const leaf_kind& kind) noexcept {
+[[gnu::noinline]] inline void place_in_list::begin_to_wait(wait_list& list, scope& line,
+                                                           continuation told,
+                                                           const leaf_kind& kind) noexcept {
   line_ = &line;
   waiter = told;
   wait_on(list, kind);
-  return true;
 }
 
 inline void place_in_list::wait_on(wait_list& list, const leaf_kind& kind) noexcept {

@@ -14,7 +14,15 @@ namespace rondo::detail {
 
 class list_hook {
  public:
-  list_hook() noexcept = default;
+  list_hook() noexcept : next_(nullptr) {}
+  /// Is not asked whether it is in a list before it was in one; only the asserts ask, and for them it
+  /// is in none.
+  struct later {};
+  explicit list_hook(later) noexcept {
+#ifndef NDEBUG
+    next_ = nullptr;
+#endif
+  }
   list_hook(const list_hook&) = delete;
   list_hook& operator=(const list_hook&) = delete;
 
@@ -36,7 +44,7 @@ class list_hook {
   friend class intrusive_list;
 
   list_hook* previous_;
-  list_hook* next_ = nullptr;  // null: in no list
+  list_hook* next_;  // null: in no list
 };
 
 template <typename T>

@@ -146,7 +146,9 @@ class [[nodiscard("a lock is held as long as its guard lives")]] lock_guard {
     lock_guard(std::move(other)).swap(*this);
     return *this;
   }
-  ~lock_guard() { release(); }
+  ~lock_guard() {
+    if (of_ != nullptr) of_->give(N);
+  }
 
   /// Unlocks, if it holds the lock.
   void release() noexcept {

@@ -38,7 +38,9 @@ class semaphore {
       std::swap(n_, taken.n_);
       return *this;
     }
-    ~permit() { release(); }
+    ~permit() {
+      if (of_ != nullptr) of_->give(n_);
+    }
 
     /// Gives back early.
     void release() noexcept {
