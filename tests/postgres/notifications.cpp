@@ -173,6 +173,35 @@ POSTGRES_TEST("a server that dies, and a close, end the wait with connection_los
   CHECK(rondo_test::open_descriptors() == before);
 }
 
+POSTGRES_TEST("a stream of notifications that is closed ends the next that waits, on its turn or not") {
+  auto a = co_await postgres::connect(server.conninfo());
+  auto b = co_await postgres::connect(server.conninfo());
+  co_await a.query("listen jobs");
+  auto closed = a.notifications();
+  auto other = a.notifications();
+  auto ends = rondo::spawn(closed.next());
+  auto stays = rondo::spawn(other.next());
+  co_await rondo::sleep_for(10ms);
+  co_await closed.close();
+  const auto none = co_await ends;
+  CHECK(!none);
+  CHECK(!stays.done());
+  co_await notify(b, "for the other");
+  const auto n = co_await stays;
+  REQUIRE(n);
+  CHECK(n->payload == "for the other");
+
+  auto busy = rondo::spawn(a.query("select pg_sleep(0.1)"));  // it reads, and next waits for it
+  auto third = a.notifications();
+  auto waits = rondo::spawn(third.next());
+  co_await rondo::sleep_for(10ms);
+  co_await third.close();
+  const auto nothing = co_await waits;
+  CHECK(!nothing);
+  CHECK(!busy.done());
+  co_await busy;
+}
+
 POSTGRES_TEST("a stream of notifications that is closed leaves what comes to the next one") {
   auto a = co_await postgres::connect(server.conninfo());
   auto b = co_await postgres::connect(server.conninfo());

@@ -13,6 +13,23 @@
 using namespace rondo;
 using namespace rondo::test;
 
+TEST_CASE("a subscription that is closed ends its own next, and nobody else's") {
+  manual_loop loop;
+  broadcast<int> b(1);
+  auto stays = b.subscribe();
+  auto leaves = b.subscribe();
+  waiting first(loop, stays.next());
+  waiting second(loop, leaves.next());
+  static_cast<void>(leaves.close());
+  loop.run_until_idle();
+  CHECK(!first.done());
+  REQUIRE(second.done());
+  CHECK(!second.take());
+  b.send(1);
+  loop.run_until_idle();
+  CHECK(first.take() == 1);
+}
+
 TASK_TEST("every subscriber gets every value, from its subscription on") {
   broadcast<std::string> b(8);
   b.send("nobody hears this");

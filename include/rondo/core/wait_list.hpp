@@ -113,6 +113,19 @@ class wait_list {
     while (!places_.empty()) wake_first();
   }
 
+  /// Tells the first of whom `is` is true, if there is one.
+  template <typename P>
+  void wake_first_that(P is) noexcept {
+    place_in_list* found = nullptr;
+    places_.for_each([&](place_in_list& each) {
+      if (found == nullptr && is(each)) found = &each;
+    });
+    if (found == nullptr) return;
+    found->unlink();
+    found->line_->leave();
+    wake(*found);
+  }
+
   /// In two steps. Between them the place can no longer be canceled.
   place_in_list& take_out_first() noexcept {
     place_in_list& place = places_.pop_front();

@@ -32,10 +32,11 @@ class notification_stream {
   /// Canceled: nothing is lost, and it may be called again.
   /// Throws: error (connection_lost).
   [[nodiscard]] task<std::optional<notification>> next() &;
-  /// A `next` that begins from here on gives an empty optional. What comes is kept for the next stream; LISTEN is in
-  /// force until UNLISTEN.
+  /// `next` gives an empty optional, also one that waits. What comes is kept for the next stream;
+  /// LISTEN is in force until UNLISTEN.
   rondo::detail::done close() & noexcept {
     closed_ = true;
+    session_->tell_change();
     return {};
   }
 
@@ -51,8 +52,8 @@ inline task<std::optional<notification>> notification_stream::next() & {
   const detail::session::polling here(s);
   const bool canceled = co_await cancellation_requested();
   if (canceled) co_await checkpoint();
-  if (closed_) co_return std::nullopt;
   for (;;) {
+    if (closed_) co_return std::nullopt;
     auto first = s.take_notification();
     if (first) co_return first;
     if (s.is_broken()) throw s.error_now("");

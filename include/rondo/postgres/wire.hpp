@@ -83,8 +83,9 @@ class wire {
   [[nodiscard]] task<result_handle> answer();
 
   [[nodiscard]] std::optional<notification> take_notification();
-  /// Waits until somebody else has read notifications, or has ended what they did.
+  /// Waits until somebody else has read notifications, has ended what they did, or closes a stream.
   [[nodiscard]] rondo::detail::next_change_description change() noexcept { return changes_.next(); }
+  void tell_change() noexcept { changes_.notify_all(); }
 
   /// Nobody gets anything from it any more; those who wait are told.
   void break_off() noexcept;
@@ -96,7 +97,6 @@ class wire {
   notice_function on_notice;
 
  protected:
-  void tell_change() noexcept { changes_.notify_all(); }
   void lose() noexcept { lost_ = true; }
 
  private:

@@ -70,9 +70,12 @@ class broadcast {
     /// everything was given.
     /// Throws: lagged, and what copying a value throws. Canceled: nothing is lost.
     [[nodiscard]] next_description next() & noexcept { return next_description(*this); }
-    /// No more values: a `next` that begins from here on gives an empty optional.
+    /// No more values: `next` gives an empty optional, also one that waits.
     detail::done close() & noexcept {
       closed_ = true;
+      to_->waiting_.wake_first_that([this](detail::place_in_list& place) {
+        return static_cast<detail::broadcast_next<T>&>(place).is_of(*this);
+      });
       return {};
     }
 
@@ -175,6 +178,7 @@ class broadcast_next : public place_in_list {
     place_in_list::take();
     return subscription_.take();
   }
+  [[nodiscard]] bool is_of(const subscription& s) const noexcept { return &subscription_ == &s; }
 
  private:
   static constexpr leaf_kind kind{"broadcast", &place_in_list::end_canceled};
