@@ -3,6 +3,7 @@
 #include <rondo/compose/as_completed.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -33,6 +34,8 @@ std::vector<task<int>> steps(std::string& log, gate& a, gate& b, gate& c) {
   all.push_back(step(log, 'c', c));
   return all;
 }
+
+task<std::unique_ptr<int>> owned(int n) { co_return std::make_unique<int>(n); }
 
 /// Waits until it is canceled, and then for a second gate, which nobody can cancel.
 task<int> ends_slowly(gate& never, gate& slow, std::string& log) {
@@ -286,6 +289,22 @@ TASK_TEST("for_each_completed shows each end to a function, or to a task, one at
   };
   co_await for_each_completed(std::move(second), add, max_concurrency{2});
   CHECK(sum == 20);
+
+  // A function may take the end for itself.
+  std::vector<std::unique_ptr<int>> kept;
+  std::vector<task<std::unique_ptr<int>>> third;
+  for (int i = 0; i < 3; ++i) third.push_back(owned(i));
+  co_await for_each_completed(std::move(third), [&](completed<std::unique_ptr<int>> c) {
+    kept.push_back(std::move(*c.result));
+  });
+  std::vector<task<std::unique_ptr<int>>> fourth;
+  fourth.push_back(owned(3));
+  co_await for_each_completed(std::move(fourth), [&](completed<std::unique_ptr<int>>&& c) -> task<> {
+    kept.push_back(std::move(*c.result));
+    co_return;
+  });
+  for (const auto& each : kept) sum += *each;
+  CHECK(sum == 26);
 }
 
 TEST_CASE("an error of the function cancels the rest, and is thrown when they have ended") {

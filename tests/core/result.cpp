@@ -57,6 +57,8 @@ TEST_CASE("a result of a code throws it as system_error") {
 TEST_CASE("a result of errc::canceled throws operation_canceled") {
   const result<> r(unexpect, errc::canceled);
   CHECK(r.error() == errc::canceled);
+  CHECK(r.error() == std::errc::operation_canceled);
+  CHECK(make_error_code(errc::closed) != std::errc::operation_canceled);
   CHECK_THROWS_AS(r.value(), rondo::operation_canceled);
   CHECK_THROWS_AS(std::rethrow_exception(r.exception()), rondo::operation_canceled);
 }

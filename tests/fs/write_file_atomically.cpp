@@ -105,6 +105,8 @@ LOOP_TEST("an error names the path, and leaves the old file and nothing else") {
   const std::error_code missing =
       co_await code_of(write_file_atomically(d.folder / "no/file", "x"));
   CHECK(missing == std::errc::no_such_file_or_directory);
+  const std::string where = co_await words_of(write_file_atomically(d.folder / "no/file", "x"));
+  CHECK(where == "write " + (d.folder / "no/file") + ": " + std::system_category().message(ENOENT));
   CHECK(files_in(d.folder / "") == 2);
 }
 

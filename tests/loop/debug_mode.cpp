@@ -37,6 +37,9 @@ struct told {
   std::string message;
 };
 
+// Options are named as one needs them, without a warning about the others.
+static_assert(requires { loop_options{.debug = true}; });
+
 loop_options debugging(std::vector<told>& all) {
   loop_options options;
   options.debug = true;

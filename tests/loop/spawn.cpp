@@ -108,6 +108,16 @@ LOOP_TEST("a handle gives the value of its task, before and after that has ended
       },
       std::ref(there));
   int& same = co_await reference;
+  struct counter {
+    int n;
+    task<int> and_more(int more) {
+      co_await rondo::yield();
+      co_return n += more;
+    }
+  };
+  counter seven{7};
+  const int by_member = co_await spawn(&counter::and_more, &seven, 3);
+  CHECK(by_member == 10);
   CHECK(first == 1);
   CHECK(*second == 2);
   CHECK(temporary == "three");

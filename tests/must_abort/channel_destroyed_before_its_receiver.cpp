@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // A channel outlives those who wait for it: destroying it before is a mistake that is found at once.
-// expect: rondo: a list was destroyed before its elements
+// expect: rondo: what a task waits for (a lock, an event, a channel
 
 #include <cstdio>
 #include <memory>

@@ -52,6 +52,7 @@ LOOP_TEST("a connected socket talks to one peer") {
   udp_socket client;
   client.connect(server.local_endpoint());
   CHECK(client.remote_endpoint() == server.local_endpoint());
+  co_await client.connect(server.local_endpoint());  // may be awaited, as that of a stream is
   co_await other.send_to("not for it", client.local_endpoint());
   const std::size_t sent = co_await client.send("hello");
   CHECK(sent == 5);

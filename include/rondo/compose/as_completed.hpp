@@ -17,12 +17,15 @@
 // task group child, combinator child, spawned task or root that dropped it ends. Until then they
 // run, so they may use only what outlives that.
 
+#include <concepts>
 #include <cstddef>
 #include <exception>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 
 #include <rondo/compose/completion_block.hpp>
@@ -96,7 +99,7 @@ task<> each_completed(completion_stream<R> stream, F f);
 }
 
 /// Calls `f(completed<T>&)`, a plain function or one that gives a task, for each end, one at a
-/// time.
+/// time. f may take it as `completed<T>` or `completed<T>&&`, too.
 ///
 /// Completes when: all have ended, and f has seen each.
 /// Throws: what f throws, after the rest was canceled and has ended; what the range throws.
@@ -206,10 +209,13 @@ task<> each_completed(completion_stream<R> stream, F f) {
     for (;;) {
       auto end = co_await stream.next();
       if (!end) break;
-      if constexpr (awaitable<decltype(f(*end))>) {
-        co_await f(*end);
+      // The lvalue, for those who take a reference to it, or copy; else it is given away.
+      using one = typename decltype(end)::value_type;
+      using given = std::conditional_t<std::invocable<F&, one&>, one&, one&&>;
+      if constexpr (awaitable<std::invoke_result_t<F&, given>>) {
+        co_await std::invoke(f, static_cast<given>(*end));
       } else {
-        f(*end);
+        std::invoke(f, static_cast<given>(*end));
       }
     }
   } catch (...) {

@@ -66,6 +66,10 @@ class RONDO_VISIBLE error_category_type final : public std::error_category {
     }
     return "unknown error";
   }
+  [[nodiscard]] std::error_condition default_error_condition(int code) const noexcept override {
+    if (static_cast<errc>(code) == errc::canceled) return std::errc::operation_canceled;
+    return {code, *this};
+  }
 };
 
 [[nodiscard]] inline const std::error_category& error_category() noexcept {
@@ -90,6 +94,8 @@ class RONDO_VISIBLE timeout_error : public std::system_error {
   explicit timeout_error(time_point deadline)
       : std::system_error(std::make_error_code(std::errc::timed_out)), deadline_(deadline) {}
 
+  /// Not what the system says of that code, which is about connections.
+  [[nodiscard]] const char* what() const noexcept override { return "timed out: the limit has passed"; }
   /// The moment that passed.
   [[nodiscard]] time_point deadline() const noexcept { return deadline_; }
 

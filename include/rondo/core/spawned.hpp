@@ -222,8 +222,12 @@ struct kept_call {
   std::tuple<Args...> args;
   template <typename... First>
   auto call(First&... first) {
+    // std::apply takes pointers to members, too.
     return std::apply(
-        [&](Args&... each) { return f(first..., std::move(each)...); }, args);
+        [&](Args&... each) {
+          return std::apply(f, std::tuple<First&..., Args&&...>(first..., std::move(each)...));
+        },
+        args);
   }
 };
 

@@ -103,6 +103,12 @@ class place_in_list : protected leaf, protected list_hook, protected ready_node 
 
 class wait_list {
  public:
+  wait_list() noexcept = default;
+  ~wait_list() {
+    RONDO_ASSERT(empty(), "what a task waits for (a lock, an event, a channel, the end of a task) was "
+                          "destroyed before the task had ended");
+  }
+
   [[nodiscard]] bool empty() const noexcept { return places_.empty(); }
   [[nodiscard]] place_in_list& first() noexcept { return places_.front(); }
 

@@ -45,6 +45,11 @@ enum class open_mode : unsigned {
 }
 
 namespace detail {
+/// As the kernel takes it: there -1 is the position, and what is less is refused (EINVAL).
+[[nodiscard]] constexpr std::int64_t file_offset(std::uint64_t offset) noexcept {
+  return offset == ~std::uint64_t{} ? -2 : static_cast<std::int64_t>(offset);
+}
+
 [[nodiscard]] constexpr int open_flags(open_mode mode) noexcept {
   const auto has = [mode](open_mode bit) {
     return (static_cast<unsigned>(mode) & static_cast<unsigned>(bit)) != 0;
@@ -86,7 +91,7 @@ class file {
   auto read(mutable_buffer to) & { return io::read(native_handle(), to); }
   /// Reads at a byte offset; the position does not matter and does not move.
   auto read_at(mutable_buffer to, std::uint64_t offset) & {
-    return io::read(native_handle(), to, static_cast<std::int64_t>(offset));
+    return io::read(native_handle(), to, detail::file_offset(offset));
   }
   /// Fills the buffer. Canceled half-way: how much was read is lost. Throws: unexpected_eof at the
   /// end of the file, which says how much came.
@@ -95,7 +100,7 @@ class file {
   }
   auto read_exactly_at(mutable_buffer to, std::uint64_t offset) & {
     return io::operation(
-        detail::read_exactly_op{native_handle(), to, static_cast<std::int64_t>(offset)});
+        detail::read_exactly_op{native_handle(), to, detail::file_offset(offset)});
   }
   /// Everything from the position to the end.
   task<std::string> read_all() &;
@@ -109,7 +114,7 @@ class file {
   /// Writes everything at a byte offset.
   template <detail::source_of_bytes B>
   auto write_at(B&& from, std::uint64_t offset) & {
-    return write_everything(std::forward<B>(from), static_cast<std::int64_t>(offset));
+    return write_everything(std::forward<B>(from), detail::file_offset(offset));
   }
   /// Writes once, at the position, and gives how many bytes went: see io::write.
   template <detail::source_of_bytes B>

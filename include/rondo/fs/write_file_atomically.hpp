@@ -113,9 +113,12 @@ task<> replace_whole_file(path_argument path, Fill fill) {
   }
   const std::string temporary = temporary_beside(path.c_str());
   std::exception_ptr error;
-  file f = co_await file::open(temporary,
-                               open_mode::write | open_mode::create | open_mode::exclusive);
+  bool made = false;
+  file f;
   try {
+    f = co_await file::open(temporary,
+                            open_mode::write | open_mode::create | open_mode::exclusive);
+    made = true;
     if (permissions >= 0) co_await set_permissions(f, permissions);
     co_await fill(f);
     co_await f.sync();
@@ -131,7 +134,7 @@ task<> replace_whole_file(path_argument path, Fill fill) {
   } catch (...) {
     error = std::current_exception();
   }
-  static_cast<void>(co_await shield(as_result(io::unlinkat(AT_FDCWD, temporary))));
+  if (made) static_cast<void>(co_await shield(as_result(io::unlinkat(AT_FDCWD, temporary))));
   std::rethrow_exception(error);
 }
 

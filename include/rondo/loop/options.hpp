@@ -65,7 +65,7 @@ struct loop_options {
   bool ignore_sigpipe = true;
   /// Called on the loop's thread with every error that nobody awaited. The default prints one line
   /// on stderr, and nothing for suppressed errors. Must not throw.
-  std::function<void(const unhandled_error&)> on_unhandled;
+  std::function<void(const unhandled_error&)> on_unhandled{};
   /// Virtual time passes over what may wait for ever (a socket, a pipe, a oneshot) when nothing has
   /// arrived for this long, in real time.
   std::chrono::nanoseconds virtual_grace = std::chrono::milliseconds(5);

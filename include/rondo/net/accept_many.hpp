@@ -6,9 +6,10 @@
 //     auto peers = listener.accept_many();
 //     while (auto peer = co_await peers.next()) group.spawn(talk(std::move(*peer)));
 //
-// The kernel accepts as fast as peers come, and cannot be told to stop in the middle. So when 64
-// wait to be taken the operation is canceled, and whatever it had accepted by then is kept as well.
-// The others wait in the listener's backlog meanwhile.
+// The kernel accepts as fast as peers come, and cannot be told to stop in the middle: whoever is in
+// the listener's backlog is accepted at once (listen_options::backlog). When 64 or more wait to be
+// taken the operation is canceled, and whatever it had accepted by then is kept as well. Those who
+// come later wait in the backlog meanwhile.
 
 #include <cerrno>
 #include <chrono>

@@ -88,7 +88,8 @@ class tcp_listener : public detail::socket_base {
   }
 
   /// Peer after peer, accepted by one operation of the kernel: `co_await peers.next()` gives an
-  /// optional<tcp_stream>. At most 64 or so are accepted before they are taken.
+  /// optional<tcp_stream>. Whoever is in the backlog is accepted at once; when 64 or more wait to be
+  /// taken, no more are asked for until those are.
   /// Throws (next): std::system_error. That there is no free descriptor (EMFILE) is told once; the
   /// next call waits for room.
   [[nodiscard]] io::multishot<detail::accept_many_source<tcp_stream>> accept_many() & {

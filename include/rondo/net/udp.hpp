@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <utility>
 
+#include <rondo/core/done.hpp>
 #include <rondo/io/buffer.hpp>
 #include <rondo/io/operation.hpp>
 #include <rondo/io/ops/net.hpp>
@@ -60,7 +61,7 @@ class udp_socket : public detail::socket_base {
   /// does not listen is told by the next call (ECONNREFUSED), if it tells us. A plain call: nothing
   /// is sent. Without a socket one is made, on any port. Throws: std::system_error that names the
   /// endpoint.
-  void connect(const endpoint& peer);
+  detail::done connect(const endpoint& peer);
 
   /// Sends one message. Gives: its size. Keep alive: the bytes, unless they are given away.
   /// Throws: std::system_error, EMSGSIZE for one that is too long.
@@ -176,11 +177,12 @@ inline udp_socket udp_socket::bind(const endpoint& at, udp_options options) {
   return socket;
 }
 
-inline void udp_socket::connect(const endpoint& peer) {
+inline detail::done udp_socket::connect(const endpoint& peer) {
   if (!*this) *this = udp_socket(make(peer));
   if (::connect(native_handle(), peer.native(), peer.native_size()) != 0) {
     detail::throw_errno("connect to " + to_string(peer));
   }
+  return {};
 }
 
 }  // namespace rondo
