@@ -167,6 +167,29 @@ NGINX_TEST("50 MB are downloaded while the loop does other things") {
   CHECK(other.timings.total < answer.timings.total);
 }
 
+PYTHON_TEST("a body has the room that its head announces, and what is no body has none") {
+  http::session session;
+  http::session retrying(http::session_options().retry(http::retry_policy()));
+  for (http::session* each : {&session, &retrying}) {
+    const auto answer = co_await each->get(server / "bytes?n=5000000");
+    CHECK(answer.text().size() == 5'000'000);
+    CHECK(answer.text().capacity() == 5'000'000);
+    const auto head = co_await each->head(server / "bytes?n=5000000");
+    CHECK(head.headers["content-length"] == "5000000");
+    CHECK(head.text().capacity() < 100);
+  }
+}
+
+LOOP_TEST("what a server announces is not believed without limit") {
+  const auto boasts = [](rondo::tcp_stream peer) -> rondo::task<> {
+    static_cast<void>(co_await read_request(peer));
+    co_await peer.write("HTTP/1.1 200 OK\r\nContent-Length: 9000000000000000000\r\n\r\nthat was it");
+  };
+  http::session session;
+  const auto error = co_await error_of(session.get(start_peer(boasts)));
+  CHECK(error.kind() == http::error_kind::connection_lost);
+}
+
 PYTHON_TEST("two slow answers overlap") {
   http::session session;
   const stopwatch watch;

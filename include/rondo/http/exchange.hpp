@@ -10,7 +10,9 @@
 // then counts.
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <cstddef>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -68,6 +70,9 @@ class exchange : transfer, rondo::detail::timer {
   [[nodiscard]] response& answer();
   [[nodiscard]] const response& head() const noexcept { return response_; }
   [[nodiscard]] const request& sent() const noexcept { return request_; }
+  /// For the body of the answer as its head announces it, so that it need not be moved as it grows.
+  /// Without memory for it nothing is said: there may be enough for what comes.
+  void make_room(std::string& body) const noexcept;
 
  private:
   enum class given_up_by : unsigned char { nobody, cancellation, first_byte_limit, total_limit };
@@ -325,6 +330,18 @@ inline bool exchange::collect() noexcept {
 inline void exchange::note_origin() {
   response_.url = info<char*>(easy.get(), CURLINFO_EFFECTIVE_URL);
   response_.method_ = request_.method();
+}
+
+inline void exchange::make_room(std::string& body) const noexcept {
+  constexpr std::size_t most = std::size_t{64} << 20;  // so far a server is believed
+  if (request_.method() == "HEAD" || response_.status == 304) return;
+  const std::string_view text = response_.headers["content-length"];
+  std::size_t size = 0;
+  std::from_chars(text.data(), text.data() + text.size(), size);
+  try {
+    body.reserve(std::min(size, most));
+  } catch (const std::bad_alloc&) {
+  }
 }
 
 inline response& exchange::answer() {

@@ -54,7 +54,7 @@ class received_body final : exchange {
   }
   /// Sends the request, and waits for the whole answer.
   task<response> whole() {
-    most_kept_ = std::numeric_limits<std::size_t>::max();
+    most_kept_ = all;
     if (begin(event_loop::current())) {
       if (upload_) {
         co_await when_any(produce(), until_it_ends());
@@ -97,6 +97,9 @@ class received_body final : exchange {
   }
 
  private:
+  static constexpr std::size_t all = std::numeric_limits<std::size_t>::max();
+
+  [[nodiscard]] bool is_whole() const noexcept { return most_kept_ == all; }
   [[nodiscard]] std::size_t kept() const noexcept { return bytes_.size() - taken_; }
 
   /// Ends when it is canceled, or with an error of the source's. A server that refuses may do so
@@ -140,6 +143,7 @@ class received_body final : exchange {
     if (upload_) upload_->set_up(set);
   }
   void has_head() noexcept override {
+    if (is_whole()) make_room(bytes_);
     has_head_ = true;
     news_.notify_all();
   }

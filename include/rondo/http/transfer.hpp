@@ -65,6 +65,7 @@ class plain_transfer final : exchange, rondo::detail::leaf, rondo::detail::ready
     body_.append(bytes);
     return true;
   }
+  void has_head() noexcept override { make_room(body_); }
   void drop_body() noexcept override { body_.clear(); }
   void over() noexcept override {
     line_->leave();
