@@ -180,7 +180,7 @@ inline task<> until_busy(postgres_server& server, int process_id) {
 inline task<std::size_t> descriptors_at_rest() {
   for (;;) {
     const auto count = rondo_test::open_descriptors();
-    co_await sleep_for(20ms);
+    co_await sleep_for(200ms);
     if (rondo_test::open_descriptors() == count) co_return count;
   }
 }
