@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <fstream>
+
 #include "http/servers.hpp"
 #include "http/slow_names.hpp"
 
@@ -89,6 +91,61 @@ LOOP_TEST("a server that hangs up without an answer") {
   const auto error = co_await error_with(hangs_up_before_the_answer);
   CHECK(error.kind() == error_kind::connection_lost);
   CHECK(is_one_line_with(error.what(), {"GET " + error.url() + ": ", "without an answer"}));
+}
+
+std::string many_fields(int count) {
+  std::string fields;
+  for (int i = 0; i < count; ++i) fields += "X: " + std::string(10'000, 'x') + "\r\n";
+  return fields;
+}
+/// A peer that sends this as an answer, and hangs up.
+template <int N>
+rondo::task<> sends(rondo::tcp_stream peer) {
+  static const std::array<std::string, 6> answers{
+      "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Len",
+      "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
+      "HTTP/1.1 404 Not Found\r\n",
+      "HTTP/1.1 200 OK\r\n" + many_fields(40) + "\r\n",
+      "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" +
+          std::string("\x1f\x8b\x08\0\0\0\0\0\0\xff\x4b\x04\0\xc7\xdf\xda\x59\x01\0\0\0", 21) +
+          "and more",
+      "HTTP/1.1 200 OK\r\nX-A: one\r\n two:\r\n\tthree\r\nX-B: b\r\nContent-Length: 0\r\n\r\n"};
+  static_cast<void>(co_await read_request(peer));
+  co_await peer.write(answers.at(N));
+}
+
+LOOP_TEST("a server that hangs up in the middle of the head") {
+  for (const auto how : {sends<0>, sends<1>, sends<2>}) {
+    const auto error = co_await error_with(how);
+    CHECK(error.kind() == error_kind::connection_lost);
+    CHECK(is_one_line_with(error.what(), {"GET " + error.url() + ": ", "middle of the head"}));
+    http::session session;
+    const auto of_stream = co_await error_of(session.stream(http::request("GET", start_peer(how))));
+    CHECK(of_stream.kind() == error_kind::connection_lost);
+    const temporary_folder folder;
+    std::ofstream(folder / "precious") << "precious";
+    const auto of_download =
+        co_await error_of(session.download(start_peer(how), folder / "precious"));
+    CHECK(of_download.kind() == error_kind::connection_lost);
+    const std::string left = co_await rondo::read_file(folder / "precious");
+    CHECK(left == "precious");
+  }
+}
+
+LOOP_TEST("a head that is too large, and a body that goes on after its encoding") {
+  for (const auto how : {sends<3>, sends<4>}) {
+    const auto error = co_await error_with(how);
+    CHECK(error.kind() == error_kind::protocol);
+    CHECK(is_one_line_with(error.what(), {"GET " + error.url() + ": "}));
+  }
+}
+
+LOOP_TEST("a value that goes on in the next line is one value") {
+  http::session session;
+  const auto answer = co_await session.get(start_peer(sends<5>));
+  CHECK(answer.headers["x-a"] == "one two: three");
+  CHECK(answer.headers["x-b"] == "b");
+  CHECK(answer.headers.size() == 3);
 }
 
 LOOP_TEST("a server that resets the connection") {

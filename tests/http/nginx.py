@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""nginx.py FOLDER PLAIN TLS OTHER: nginx as an ordinary user, on three sockets that it inherits.
+"""nginx.py FOLDER PLAIN TLS OTHER OLD: nginx as an ordinary user, on four sockets that it inherits.
 
 PLAIN speaks HTTP; TLS speaks HTTPS and HTTP/2 with a certificate for localhost and 127.0.0.1; OTHER
-does, too, but its certificate is for another host, and it closes a connection after 20 requests. All
-serve FOLDER/www, and
+does, too, but its certificate is for another host, and it closes a connection after 20 requests; OLD
+is as TLS, without HTTP/2. All serve FOLDER/www, and
 
     /protocol         HTTP/1.1 or HTTP/2.0
     /json             {"answer":42}
     /store/name       PUT and GET; PUT of more than 1 MB is answered by 413
+    /gone             closes the connection without an answer, and writes a line to FOLDER/gone
     /refused          403 and "sorry!", without a look at the body
 
 FOLDER/ca.pem signed both certificates. Prints "ready" and ends nginx when standard input ends.
@@ -57,11 +58,18 @@ http {{
     ssl_certificate_key {folder}/other.key;
     include {folder}/locations;
   }}
+  server {{
+    listen 127.0.0.1:{ports[3]} ssl;
+    ssl_certificate {folder}/server.pem;
+    ssl_certificate_key {folder}/server.key;
+    include {folder}/locations;
+  }}
 }}
 """
 LOCATIONS = """
 location = /protocol { default_type text/plain; return 200 $server_protocol; }
 location /store/ { client_max_body_size 1m; dav_methods PUT; create_full_put_path on; }
+location = /gone { access_log gone; return 444; }
 location = /refused { default_type text/plain; return 403 'sorry!'; }
 location = /json { default_type application/json; return 200 '{"answer":42}'; }
 """

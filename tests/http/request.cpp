@@ -175,6 +175,7 @@ TEST_CASE("what is no method, no field name or no field value is refused when it
   for (const auto value : {"a\rb"sv, "a\nb"sv, "a\r\nX-Injected: 1"sv, "a\0b"sv}) {
     CHECK_THROWS_AS(r.header("X", value), std::invalid_argument);
     CHECK_THROWS_AS(http::session_options().header("X", value), std::invalid_argument);
+    CHECK_THROWS_AS(http::session_options().user_agent(std::string(value)), std::invalid_argument);
   }
   CHECK_THROWS_WITH(r.header("X-Y", "a\nb"), ContainsSubstring("X-Y"));
 }

@@ -231,6 +231,18 @@ PYTHON_TEST("what a kept connection has lost is sent again if it may be done twi
   CHECK(stats.requests.size() == 5 * 2 * 3);
 }
 
+NGINX_TEST("that another server speaks HTTP/2 does not matter to one that does not") {
+  http::session session(http::session_options().ca_file(server.ca()));
+  const auto other = co_await session.get(server.tls("protocol"));
+  CHECK(other.text() == "HTTP/2.0");
+  const auto kept = co_await session.get(server.old("protocol"));
+  CHECK(kept.text() == "HTTP/1.1");
+  const auto lost = co_await error_of(session.post(server.old("gone"), std::string("x")));
+  CHECK(lost.kind() == http::error_kind::connection_lost);
+  co_await until([&] { return server.gone() != 0; });
+  CHECK(server.gone() == 1);
+}
+
 PYTHON_TEST("what may be done twice is sent again, with its body and its fields") {
   http::session session(http::session_options().retry(quickly()));
   int n = 0;

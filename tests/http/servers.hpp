@@ -17,10 +17,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <optional>
 #include <rondo/http.hpp>
 #include <rondo/rondo.hpp>
@@ -170,6 +173,15 @@ class nginx_server {
   [[nodiscard]] std::string other(const std::string& target) const {
     return "https://localhost:" + std::to_string(script_.port(2)) + "/" + target;
   }
+  /// It does not speak HTTP/2.
+  [[nodiscard]] std::string old(const std::string& target) const {
+    return "https://localhost:" + std::to_string(script_.port(3)) + "/" + target;
+  }
+  /// How often /gone was asked for.
+  [[nodiscard]] std::size_t gone() const {
+    std::ifstream lines(folder_ / "gone");
+    return static_cast<std::size_t>(std::count(std::istreambuf_iterator<char>(lines), {}, '\n'));
+  }
   [[nodiscard]] std::string ca() const { return folder_ / "ca.pem"; }
   /// An authority that signed nothing.
   [[nodiscard]] std::string stranger() const { return folder_ / "stranger.pem"; }
@@ -180,7 +192,7 @@ class nginx_server {
 
  private:
   temporary_folder folder_;
-  server_script script_{"nginx.py", {folder_ / ""}, 3};
+  server_script script_{"nginx.py", {folder_ / ""}, 4};
 };
 
 // Peers that misbehave: a listener, and a task for each peer that connects.

@@ -204,6 +204,17 @@ LOOP_TEST("the head of a stream is there before its body") {
   CHECK(body == "body");
 }
 
+LOOP_TEST("a head that says that another protocol follows is a head") {
+  http::session session;
+  const auto url = start_peer([](rondo::tcp_stream peer) -> rondo::task<> {
+    static_cast<void>(co_await read_request(peer));
+    co_await peer.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n");
+    co_await until_the_peer_ends(peer);
+  });
+  auto stream = co_await session.stream(http::request("GET", url));
+  CHECK(stream.status() == 101);
+}
+
 LOOP_TEST("the head of a stream stays as it is, whatever comes after the body") {
   http::session session;
   auto answer = co_await session.stream(get(start_peer(sends_a_trailer)));

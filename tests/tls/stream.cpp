@@ -209,7 +209,9 @@ TEST_CASE("a file that cannot be used is named") {
       words([&] { static_cast<void>(tls_context().certificate(c.server(), c.client_key())); });
   INFO(none << " | " << key << " | " << other);
   CHECK(contains(none, "/no/such.pem"));
+  CHECK(contains(none, "No such file or directory"));
   CHECK(contains(key, "/no/key"));
+  CHECK(contains(key, "No such file or directory"));
   CHECK(contains(other, "mismatch"));
 }
 

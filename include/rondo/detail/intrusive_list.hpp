@@ -14,7 +14,7 @@ namespace rondo::detail {
 
 class list_hook {
  public:
-  list_hook() noexcept : next_(nullptr) {}
+  list_hook() noexcept : previous_(nullptr), next_(nullptr) {}
   /// Is not asked whether it is in a list before it was in one; only the asserts ask, and for them it
   /// is in none.
   struct later {};

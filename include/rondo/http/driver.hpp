@@ -36,6 +36,7 @@
 
 #include <rondo/core/ready_queue.hpp>
 #include <rondo/http/curl.hpp>
+#include <rondo/http/resending.hpp>
 #include <rondo/http/session_options.hpp>
 #include <rondo/http/watchers.hpp>
 #include <rondo/loop/engine.hpp>
@@ -86,8 +87,7 @@ class driver final : watchers,
   [[nodiscard]] easy_handle take_easy() noexcept;
   void give_back(easy_handle easy) noexcept;
 
-  /// Whether a server was heard to do so.
-  [[nodiscard]] bool& speaks_http2() noexcept { return speaks_http2_; }
+  [[nodiscard]] http2_connections& in_http2() noexcept { return in_http2_; }
 
   /// Sets what the pool needs to know about each handle.
   void set_up(option_setter& set) noexcept;
@@ -127,6 +127,7 @@ class driver final : watchers,
   CURLM* multi_;
   CURLSH* cookies_ = nullptr;
   std::vector<easy_handle> spare_;
+  http2_connections in_http2_;
 
   rondo::detail::intrusive_list<transfer> running_;
   rondo::detail::intrusive_list<transfer> given_up_;
@@ -137,7 +138,6 @@ class driver final : watchers,
   bool time_has_come_ = false;
   bool queued_ = false;  // in the ready queue
   bool closed_ = false;
-  bool speaks_http2_ = false;
   int broken_ = 0;       // an errno
 };
 

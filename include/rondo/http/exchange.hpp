@@ -199,7 +199,7 @@ inline CURLcode exchange::set_up() {
   tell(set, fields_);
   set_up_upload(set);
   if (!is_idempotent(request_.method())) {
-    resending_.hold_back(set, easy.get(), driver_.speaks_http2());
+    resending_.hold_back(set, easy.get(), driver_.in_http2());
   }
   return set.result();
 }
@@ -239,13 +239,13 @@ inline void exchange::take_line(std::string_view text) {
   const int status = response_.status;
   const bool follows = options().follow_redirects_;
   if (line == head_lines::line::begins) {
-    if (text.starts_with("HTTP/2")) driver_.speaks_http2() = true;
+    driver_.in_http2().note(info<long>(easy.get(), CURLINFO_LOCAL_PORT), text.starts_with("HTTP/2"));
     drop_body();
     // After 303 any method goes on as GET (RFC 9110, 15.4.4).
     if (status == 303 && follows && request_.method() != "HEAD") {
       curl_easy_setopt(easy.get(), CURLOPT_CUSTOMREQUEST, nullptr);
     }
-  } else if (line == head_lines::line::ends && status >= 200) {
+  } else if (line == head_lines::line::ends && (status >= 200 || status == 101)) {
     note_origin();
     has_whole_head_ = !follows || status / 100 != 3 || response_.headers["location"].empty();
     if (has_whole_head_) return has_head();
@@ -280,8 +280,9 @@ inline void exchange::has_ended(transfer& self, CURLcode code, int error) noexce
 
 inline void exchange::conclude(CURLcode code, int error) noexcept {
   if (code == CURLE_OK && error == 0) {
-    if (!no_memory_ && collect()) return;
-    code = CURLE_OUT_OF_MEMORY;
+    failure_.in_head = !has_whole_head_ && !no_memory_;  // libcurl takes that for the end
+    if (!failure_.in_head && !no_memory_ && collect()) return;
+    code = failure_.in_head ? CURLE_PARTIAL_FILE : CURLE_OUT_OF_MEMORY;
   }
   if (code == CURLE_ABORTED_BY_CALLBACK && not_resumed_ != CURLE_OK) code = not_resumed_;
   if (resending_.was_refused()) code = CURLE_GOT_NOTHING;

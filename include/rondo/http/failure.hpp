@@ -21,6 +21,7 @@ struct failure {
   int error = 0;                           // errno, when there is one
   long certificate = 0;                    // X509_V_ERR_..., or 0 or 1: OpenSSL was not asked yet
   bool asked = false;                      // whether a request went out
+  bool in_head = false;                    // whether only a part of the head has come
   timeout_kind limit = timeout_kind::none; // which was exceeded
   std::chrono::nanoseconds duration{};     // of that limit
   char text[CURL_ERROR_SIZE] = {};         // what libcurl says in detail
@@ -88,12 +89,17 @@ inline failure::explanation failure::explain() const {
     case CURLE_GOT_NOTHING:
       return {error_kind::connection_lost, "the server closed the connection without an answer"};
     case CURLE_PARTIAL_FILE:
+      if (in_head) {
+        return {error_kind::connection_lost, "the connection ended in the middle of the head"};
+      }
       return {error_kind::connection_lost,
               "the connection ended in the middle of the body: " + detail()};
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
-      if (std::string_view(text).find("chunk") != std::string_view::npos) {
-        return {error_kind::protocol, detail()};
+      for (const char* const wrong : {"chunk", "oo large response headers"}) {
+        if (std::string_view(text).find(wrong) != std::string_view::npos) {
+          return {error_kind::protocol, detail()};
+        }
       }
       return {error_kind::connection_lost, "the connection was lost: " + detail()};
     case CURLE_SEND_FAIL_REWIND:
@@ -105,6 +111,8 @@ inline failure::explanation failure::explain() const {
     case CURLE_HTTP2_STREAM:
     case CURLE_BAD_CONTENT_ENCODING:
       return {error_kind::protocol, detail()};
+    case CURLE_WRITE_ERROR:
+      return {error_kind::protocol, "the body is not encoded as its head says"};
     case CURLE_OUT_OF_MEMORY:
       return {error_kind::out_of_memory, "out of memory"};
     case CURLE_PEER_FAILED_VERIFICATION:

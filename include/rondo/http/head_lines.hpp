@@ -29,6 +29,10 @@ class head_lines {
       return line::begins;
     }
     if (text.empty()) return line::ends;
+    if (text.front() == ' ' || text.front() == '\t') {  // folded (RFC 9112, 5.2)
+      r.headers.add_more(text.substr(text.find_first_not_of(" \t")));
+      return line::field;
+    }
     if (const auto colon = text.find(':'); colon != text.npos) {
       std::string_view value = text.substr(colon + 1);
       value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));

@@ -62,6 +62,10 @@ class header_map {
   [[nodiscard]] bool empty() const noexcept { return fields_.empty(); }
 
   void add(std::string_view name, std::string_view value) { fields_.emplace_back(name, value); }
+  /// More of the value that was added last.
+  void add_more(std::string_view value) {
+    if (!fields_.empty()) fields_.back().second.append(" ").append(value);
+  }
   void clear() noexcept { fields_.clear(); }
 
  private:

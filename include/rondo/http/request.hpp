@@ -74,14 +74,18 @@ inline constexpr std::chrono::nanoseconds not_set = std::chrono::nanoseconds::mi
 }
 
 /// Throws: std::invalid_argument for what would end the field and begin another one.
-inline void add_field(header_map& fields, std::string_view name, std::string_view value) {
-  if (!is_token(name)) {
-    throw std::invalid_argument("\"" + std::string(name) + "\" is not the name of a header field");
-  }
+inline void check_value(std::string_view name, std::string_view value) {
   if (value.find_first_of(std::string_view("\r\n\0", 3)) != value.npos) {
     throw std::invalid_argument("the value of the header field " + std::string(name) +
                                 " contains a line end or a NUL");
   }
+}
+/// Throws: std::invalid_argument, the same and for what is no name.
+inline void add_field(header_map& fields, std::string_view name, std::string_view value) {
+  if (!is_token(name)) {
+    throw std::invalid_argument("\"" + std::string(name) + "\" is not the name of a header field");
+  }
+  check_value(name, value);
   fields.add(name, value);
 }
 

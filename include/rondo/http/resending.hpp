@@ -9,12 +9,15 @@
 //
 // Over HTTP/2 a server can say that it has not looked at a request (RFC 9113, 8.7), as all do that
 // close a connection in good order; libcurl sends those again, too, and does not tell them apart.
-// There, all are sent again.
+// So on a connection that has answered in HTTP/2 before, all are sent again.
 //
 // Needs libcurl 7.80 (CURLOPT_PREREQFUNCTION); an older one is not held back.
 
+#include <cstddef>
+#include <new>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <rondo/http/curl.hpp>
 #include <rondo/http/header_map.hpp>
@@ -29,16 +32,36 @@ namespace rondo::http::detail {
   return false;
 }
 
+/// The connections of a session that have answered in HTTP/2, by their ports on our side.
+class http2_connections {
+ public:
+  /// Without memory for it nothing is known.
+  void note(long port, bool speaks_http2) noexcept {
+    if ((ports_.empty() && !speaks_http2) || port < 0 || port > 0xffff) return;
+    try {
+      ports_.resize(0x10000);
+      ports_[static_cast<std::size_t>(port)] = speaks_http2;
+    } catch (const std::bad_alloc&) {
+    }
+  }
+  [[nodiscard]] bool has(int port) const noexcept {
+    const auto place = static_cast<std::size_t>(port);
+    return place < ports_.size() && ports_[place];
+  }
+
+ private:
+  std::vector<bool> ports_;
+};
+
 /// Of one transfer.
 class resending {
  public:
-  /// Keep alive, and in place, until the transfer has ended: this, and `speaks_http2`, which says
-  /// whether any server of the session did so far.
+  /// Keep alive, and in place, until the transfer has ended: all three.
   void hold_back([[maybe_unused]] option_setter& set, [[maybe_unused]] CURL* easy,
-                 [[maybe_unused]] const bool& speaks_http2) noexcept {
+                 [[maybe_unused]] const http2_connections& known) noexcept {
 #if CURL_AT_LEAST_VERSION(7, 80, 0)
     easy_ = easy;
-    speaks_http2_ = &speaks_http2;
+    known_ = &known;
     set(CURLOPT_PREREQFUNCTION, &resending::before);
     set(CURLOPT_PREREQDATA, static_cast<void*>(this));
 #endif
@@ -50,19 +73,21 @@ class resending {
 
  private:
 #if CURL_AT_LEAST_VERSION(7, 80, 0)
-  static int before(void* self, char*, char*, int, int) noexcept {
+  static int before(void* self, char*, char*, int, int port) noexcept {
     auto& r = *static_cast<resending*>(self);
+    const int lost = std::exchange(r.port_, port);
     if (!std::exchange(r.waiting_, true)) return CURL_PREREQFUNC_OK;
     const char* const scheme = info<char*>(r.easy_, CURLINFO_SCHEME);
     const bool over_tls = scheme != nullptr && same_name(scheme, "https");
-    if (over_tls && *r.speaks_http2_) return CURL_PREREQFUNC_OK;
+    if (over_tls && r.known_->has(lost)) return CURL_PREREQFUNC_OK;
     r.refused_ = true;
     return CURL_PREREQFUNC_ABORT;
   }
 #endif
 
   CURL* easy_ = nullptr;
-  const bool* speaks_http2_ = nullptr;
+  const http2_connections* known_ = nullptr;
+  int port_ = 0;          // of the connection that it was last sent on
   bool waiting_ = false;  // sent, and not answered
   bool refused_ = false;
 };

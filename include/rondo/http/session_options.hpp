@@ -57,7 +57,9 @@ class session_options {
     return *this;
   }
 
+  /// Throws: std::invalid_argument for one with a line end in it.
   session_options& user_agent(std::string name) & RONDO_LIFETIMEBOUND {
+    detail::check_value("User-Agent", name);
     user_agent_ = std::move(name);
     return *this;
   }

@@ -19,7 +19,11 @@ class RONDO_VISIBLE tls_category_type final : public std::error_category {
  public:
   [[nodiscard]] const char* name() const noexcept override { return "tls"; }
   [[nodiscard]] std::string message(int code) const override {
-    const char* const reason = ::ERR_reason_error_string(static_cast<unsigned long>(code));
+    const auto whole = static_cast<unsigned long>(static_cast<unsigned>(code));
+#ifdef ERR_SYSTEM_ERROR  // since OpenSSL 3
+    if (ERR_SYSTEM_ERROR(whole)) return std::system_category().message(ERR_GET_REASON(whole));
+#endif
+    const char* const reason = ::ERR_reason_error_string(whole);
     return reason != nullptr ? reason : "TLS error";
   }
 };
