@@ -234,6 +234,18 @@ TEST_CASE("a loop that ends first gives the future operation_canceled") {
     }
     CHECK_THROWS_AS(future.get(), rondo::operation_canceled);
   }
+  SECTION("it has run on another thread, and is destroyed here") {
+    std::future<int> future;
+    bool posted = false;
+    {
+      rondo::event_loop loop;
+      std::thread([&loop] { loop.run(yields(1)); }).join();
+      future = loop.submit(twice(1));
+      loop.post([&posted] { posted = true; });
+    }
+    CHECK_THROWS_AS(future.get(), rondo::operation_canceled);
+    CHECK(!posted);
+  }
 }
 
 TEST_CASE("a stop that is requested of its token cancels a submitted task, and no other") {

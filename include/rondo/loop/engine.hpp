@@ -155,9 +155,10 @@ class engine : public loop_base {
     start();
   }
 
-  [[nodiscard]] bool has_work() const noexcept {
-    return has_ready() || !inbox_.empty() || kernel_holds_something() || !timers_.empty() ||
-           !tasks_.empty();
+  [[nodiscard]] bool has_work() const noexcept { return has_own_work() || !inbox_.empty(); }
+  /// Besides what others want of it.
+  [[nodiscard]] bool has_own_work() const noexcept {
+    return has_ready() || kernel_holds_something() || !timers_.empty() || !tasks_.empty();
   }
   [[nodiscard]] bool kernel_holds_something() const noexcept { return !flights_.empty(); }
   /// With virtual time: whether nothing can happen any more.

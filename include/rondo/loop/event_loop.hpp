@@ -235,8 +235,8 @@ inline event_loop::event_loop(loop_options options)
 inline event_loop::~event_loop() {
   RONDO_ASSERT(detail::running_loop != this, "a loop was destroyed by one of its own tasks");
   dropping_ = true;
-  inbox_.deliver(*this);
-  if (has_work()) {
+  if (has_own_work()) {
+    inbox_.deliver(*this);
     RONDO_ASSERT(thread_ == std::thread::id() || thread_ == std::this_thread::get_id(),
                  "a loop that still owns tasks was destroyed on a thread that is not its own");
     auto* const outer = std::exchange(detail::running_loop, nullptr);
