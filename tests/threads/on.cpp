@@ -242,6 +242,18 @@ LOOP_TEST("a call to a loop that is destroyed before it has run ends as canceled
   CHECK(code == rondo::errc::canceled);
 }
 
+LOOP_TEST("a call to a loop that has run on another thread, and is destroyed, ends as canceled") {
+  auto gone = std::make_unique<rondo::event_loop>();
+  std::thread([&gone] { gone->run(rondo::yield()); }).join();
+  auto call = rondo::spawn([](rondo::event_loop& there) -> task<> {
+    co_await on(there, for_ever());
+  }, std::ref(*gone));
+  co_await round_trip();
+  gone.reset();
+  const std::error_code code = co_await code_of(std::move(call));
+  CHECK(code == rondo::errc::canceled);
+}
+
 // Races
 
 LOOP_TEST("calls that end while they are canceled give a value or a cancellation, each once") {

@@ -35,6 +35,10 @@
 
 namespace rondo {
 
+namespace detail {
+class remote_call;  // threads/on.hpp
+}
+
 class event_loop final : public detail::ending, public detail::spawns<event_loop, join_handle> {
  public:
   /// Throws: std::system_error that says what to do, when there is no free descriptor, or io_uring
@@ -132,6 +136,7 @@ class event_loop final : public detail::ending, public detail::spawns<event_loop
   class posted;
 
   friend detail::spawns<event_loop, join_handle>;
+  friend detail::remote_call;
   template <typename T>
   join_handle<T> adopt(detail::spawned<T>& s) {
     s.line.open(*this);
@@ -151,7 +156,7 @@ class event_loop final : public detail::ending, public detail::spawns<event_loop
   std::atomic<bool> stop_requested_{false};
   std::thread::id thread_{};  // that the loop is bound to
   std::unique_ptr<detail::kept_root> left_behind_;
-  bool dropping_ = false;  // what was posted is no longer run
+  bool dropping_ = false;  // what others bring is no longer run
 };
 
 /// Starts a task on the running loop, on the next turn.
