@@ -246,7 +246,7 @@ class against_nginx(fetch_test):
     @classmethod
     def setUpClass(cls):
         cls.folder = cls.enter(tempfile.TemporaryDirectory())
-        plain, tls, other = cls.enter(script("nginx.py", cls.folder, sockets=3))
+        plain, tls, other, _ = cls.enter(script("nginx.py", cls.folder, sockets=4))
         cls.plain = f"http://127.0.0.1:{plain}"
         cls.tls = f"https://localhost:{tls}"
         cls.other = f"https://localhost:{other}"
