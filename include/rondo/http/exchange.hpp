@@ -20,6 +20,7 @@
 #include <utility>
 
 #include <rondo/config.hpp>
+#include <rondo/http/deadlines.hpp>
 #include <rondo/http/driver.hpp>
 #include <rondo/http/failure.hpp>
 #include <rondo/http/head_lines.hpp>
@@ -30,7 +31,7 @@
 
 namespace rondo::http::detail {
 
-class exchange : transfer, rondo::detail::timer {
+class exchange : transfer, deadlines {
  public:
   exchange(const exchange&) = delete;
   exchange& operator=(const exchange&) = delete;
@@ -40,7 +41,7 @@ class exchange : transfer, rondo::detail::timer {
 
   exchange(driver& d, request&& r)
       : transfer(&exchange::has_ended),
-        timer(&exchange::due),
+        deadlines(&exchange::due),
         driver_(d),
         request_(std::move(r)) {
     response_.attempts = request_.attempt_;
@@ -75,8 +76,6 @@ class exchange : transfer, rondo::detail::timer {
   void make_room(std::string& body) const noexcept;
 
  private:
-  enum class given_up_by : unsigned char { nobody, cancellation, first_byte_limit, total_limit };
-
   // These run no foreign code, and start and destroy nothing.
   /// What libcurl is to know of a body that is produced while it is sent.
   virtual void set_up_upload(option_setter&) noexcept {}
@@ -109,17 +108,13 @@ class exchange : transfer, rondo::detail::timer {
   driver& driver_;
   engine* loop_ = nullptr;
   request request_;
-  time_limits limits_{};
   string_list fields_;  // what libcurl sends; it keeps no copy
   response response_;
   resending resending_;
   failure failure_;
-  time_point first_byte_at_ = time_point::max();  // the deadlines
-  time_point complete_at_ = time_point::max();
-  given_up_by given_up_by_ = given_up_by::nobody;
+  timeout_kind exceeded_ = timeout_kind::none;  // the limit that it was given up for
   outcome how_ = outcome::value;
   CURLcode not_resumed_ = CURLE_OK;  // why
-  bool answered_ = false;
   bool has_whole_head_ = false;
   bool no_memory_ = false;  // in a callback
   bool wrong_loop_ = false;
@@ -142,34 +137,20 @@ inline bool exchange::begin(engine& loop) noexcept {
   }
   if (failure_.code != CURLE_OK) [[unlikely]] return false;
 
-  if (limits_.first_byte > limits_.first_byte.zero()) {
-    first_byte_at_ = rondo::detail::deadline_after(loop, limits_.first_byte);
-  }
-  if (limits_.total > limits_.total.zero()) {
-    complete_at_ = request_.complete_by_ != time_point::max()
-                       ? request_.complete_by_
-                       : rondo::detail::deadline_after(loop, limits_.total);
-  }
-  const time_point earliest = std::min(first_byte_at_, complete_at_);
-  const bool armed = earliest == time_point::max() || loop.timers().arm(*this, earliest);
-  if (!armed || driver_.start(*this) != CURLM_OK) [[unlikely]] {
+  if (!set_off(loop, request_.complete_by_) || driver_.start(*this) != CURLM_OK) [[unlikely]] {
     failure_.code = CURLE_OUT_OF_MEMORY;
-    if (timer::armed()) loop.timers().disarm(*this);
+    call_off(loop);
     return false;
   }
   how_ = outcome::value;
   return true;
 }
 
-inline void exchange::give_up() noexcept {
-  if (given_up_by_ != given_up_by::nobody) return;
-  given_up_by_ = given_up_by::cancellation;
-  driver_.give_up(*this);
-}
+inline void exchange::give_up() noexcept { driver_.give_up(*this); }
 
 inline void exchange::abandon() noexcept {
   if (!is_running()) return;
-  if (armed()) loop().timers().disarm(*this);
+  call_off(loop());
   driver_.take_out(*this);
   driver_.give_back(std::move(easy));
 }
@@ -195,7 +176,7 @@ inline CURLcode exchange::set_up() {
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);  // a proxy's consent is no answer
 
   setup tell(options(), request_);
-  limits_ = tell.limits();
+  limits = tell.limits();
   tell(set, fields_);
   set_up_upload(set);
   if (!is_idempotent(request_.method())) {
@@ -255,24 +236,19 @@ inline void exchange::take_line(std::string_view text) {
 }
 
 inline void exchange::first_byte() noexcept {
-  if (std::exchange(answered_, true)) return;
-  if (!armed() || deadline == complete_at_) return;
-  loop().timers().disarm(*this);
-  if (complete_at_ != time_point::max() && !loop().timers().arm(*this, complete_at_))
-    no_memory_ = true;
+  if (!has_begun(loop())) no_memory_ = true;
 }
 
 inline void exchange::due(timer& self) noexcept {
-  auto& t = static_cast<exchange&>(self);
-  if (t.given_up_by_ != given_up_by::nobody) return;
-  const bool waiting = !t.answered_ && t.deadline == t.first_byte_at_;
-  t.given_up_by_ = waiting ? given_up_by::first_byte_limit : given_up_by::total_limit;
+  auto& t = static_cast<exchange&>(static_cast<deadlines&>(self));
+  if (t.given_up) return;
+  t.exceeded_ = t.passed();
   t.driver_.give_up(t);
 }
 
 inline void exchange::has_ended(transfer& self, CURLcode code, int error) noexcept {
   auto& t = static_cast<exchange&>(self);
-  if (t.armed()) t.loop().timers().disarm(t);
+  t.call_off(t.loop());
   t.conclude(code, error);
   t.driver_.give_back(std::move(t.easy));
   t.over();
@@ -291,22 +267,11 @@ inline void exchange::conclude(CURLcode code, int error) noexcept {
   failure_.error = error != 0 ? error : static_cast<int>(info<long>(easy.get(), CURLINFO_OS_ERRNO));
   failure_.certificate = info<long>(easy.get(), CURLINFO_SSL_VERIFYRESULT);
   failure_.asked = info<long>(easy.get(), CURLINFO_REQUEST_SIZE) > 0;
-  if (code == CURLE_OPERATION_TIMEDOUT) {
-    failure_.limit = timeout_kind::connect;
-    failure_.duration = limits_.connect;
-  } else if (code == CURLE_ABORTED_BY_CALLBACK) {
-    switch (given_up_by_) {
-      case given_up_by::first_byte_limit:
-        failure_.limit = timeout_kind::first_byte;
-        failure_.duration = limits_.first_byte;
-        break;
-      case given_up_by::total_limit:
-        failure_.limit = timeout_kind::total;
-        failure_.duration = limits_.total;
-        break;
-      default:
-        if (!no_memory_) how_ = outcome::canceled;
-    }
+  if (code == CURLE_OPERATION_TIMEDOUT) exceeded_ = timeout_kind::connect;
+  if (code == CURLE_OPERATION_TIMEDOUT || code == CURLE_ABORTED_BY_CALLBACK) {
+    failure_.limit = exceeded_;
+    failure_.duration = limit(exceeded_);
+    if (exceeded_ == timeout_kind::none && !no_memory_) how_ = outcome::canceled;
   }
 }
 
