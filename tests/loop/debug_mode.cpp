@@ -38,11 +38,10 @@ struct told {
 };
 
 // Options are named as one needs them, without a warning about the others.
-static_assert(requires { loop_options{.debug = true}; });
+const loop_options only_this{.debug = true};
 
 loop_options debugging(std::vector<told>& all) {
-  loop_options options;
-  options.debug = true;
+  loop_options options = only_this;
   options.on_unhandled = [&all](const unhandled_error& e) {
     all.push_back({e.what, std::string(e.name), e.message});
   };

@@ -177,14 +177,17 @@ POSTGRES_TEST("a stream of notifications that is closed ends the next that waits
   auto a = co_await postgres::connect(server.conninfo());
   auto b = co_await postgres::connect(server.conninfo());
   co_await a.query("listen jobs");
-  auto closed = a.notifications();
+  const auto is_ended_by_close = [](postgres::connection& c) -> task<> {
+    auto closed = c.notifications();
+    auto ends = rondo::spawn(closed.next());
+    co_await rondo::sleep_for(10ms);
+    co_await closed.close();
+    const auto none = co_await ends;
+    CHECK(!none);
+  };
   auto other = a.notifications();
-  auto ends = rondo::spawn(closed.next());
   auto stays = rondo::spawn(other.next());
-  co_await rondo::sleep_for(10ms);
-  co_await closed.close();
-  const auto none = co_await ends;
-  CHECK(!none);
+  co_await is_ended_by_close(a);
   CHECK(!stays.done());
   co_await notify(b, "for the other");
   const auto n = co_await stays;
@@ -192,12 +195,7 @@ POSTGRES_TEST("a stream of notifications that is closed ends the next that waits
   CHECK(n->payload == "for the other");
 
   auto busy = rondo::spawn(a.query("select pg_sleep(0.1)"));  // it reads, and next waits for it
-  auto third = a.notifications();
-  auto waits = rondo::spawn(third.next());
-  co_await rondo::sleep_for(10ms);
-  co_await third.close();
-  const auto nothing = co_await waits;
-  CHECK(!nothing);
+  co_await is_ended_by_close(a);
   CHECK(!busy.done());
   co_await busy;
 }
