@@ -218,6 +218,19 @@ PYTHON_TEST("200 requests at the same time are answered, each with its own answe
   CHECK(stats.requests.size() == 200);
 }
 
+PYTHON_TEST("requests are kept as tasks, in a container and out of a function") {
+  http::session session;
+  const auto ask = [](http::session& s, std::string url) -> rondo::task<http::response> {
+    return s.get(std::move(url));
+  };
+  std::vector<rondo::task<http::response>> requests;
+  requests.push_back(ask(session, server / "json"));
+  requests.push_back(session.post(server / "echo", "words"));
+  const auto answers = co_await rondo::when_all(std::move(requests));
+  CHECK(answers[0].json()["answer"] == 42);
+  CHECK(answers[1].text() == "words");
+}
+
 NGINX_TEST("10 sequential rounds of 200 concurrent requests use no more connections than allowed") {
   http::session session;
   const auto before = rondo_test::open_descriptors();

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/un.h>
 
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <filesystem>
@@ -13,6 +14,9 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "io/operations.hpp"
@@ -128,6 +132,26 @@ LOOP_TEST("an operation is one struct: what to ask, and what to make of the answ
   CHECK(*value == 7);
   const std::string words = co_await words_of(io::operation(throwing_value_op{true}));
   CHECK(words == "no such value");
+}
+
+LOOP_TEST("operations that give the same are kept as tasks, beside tasks") {
+  pipe_ends pipe;
+  std::array<char, 8> bytes;
+  std::vector<task<std::size_t>> all;
+  all.push_back(io::read(pipe.out(), bytes));
+  all.push_back(io::write(pipe.in(), "12345"));
+  all.push_back([]() -> task<std::size_t> { co_return 7; }());
+  const auto counts = co_await when_all(std::move(all));
+  CHECK(counts == std::vector<std::size_t>{5, 5, 7});
+  CHECK(std::string_view(bytes.data(), 5) == "12345");
+
+  task<std::size_t> read = io::read(pipe.out(), bytes);
+  const auto nothing = co_await rondo::try_for(1ms, std::move(read));
+  CHECK_FALSE(nothing.has_value());
+  const task<> dropped = rondo::sleep_for(1h);
+  static_assert(!std::is_constructible_v<task<long>, task<int>>);
+  static_assert(!std::is_constructible_v<task<int>, decltype(rondo::yield())>);
+  static_assert(!std::is_constructible_v<task<int>, rondo::join_handle<int>&>);
 }
 
 namespace {

@@ -30,6 +30,10 @@ class task_promise;
 template <typename T>
 class task_state;
 
+/// An operation whose value is a T.
+template <typename A, typename T>
+concept gives = operation<A> && std::is_same_v<await_result_t<A>, T>;
+
 /// Destroys a coroutine that was never started, which a loop in debug mode mentions.
 [[gnu::cold, gnu::noinline]] inline void drop_unawaited(std::coroutine_handle<> made) noexcept {
   if (running_loop != nullptr && running_loop->debug()) {
@@ -54,6 +58,13 @@ class [[nodiscard("a task does nothing until it is awaited")]] task : public det
   using promise_type = detail::task_promise<T>;
   using state_type = detail::task_state<T>;
 
+  /// Of any operation that gives a T, to keep it beside tasks: `std::vector<task<response>>`. Costs
+  /// a coroutine; awaited as it is, an operation needs none.
+  template <typename A>
+    requires(!std::is_same_v<std::remove_cvref_t<A>, task> && !std::is_lvalue_reference_v<A> &&
+             detail::gives<A, T>)
+  task(A&& operation) : task(await(std::move(operation))) {}
+
   task(task&& other) noexcept : coroutine_(std::exchange(other.coroutine_, nullptr)) {}
   task& operator=(task&& other) noexcept {
     task(std::move(other)).swap(*this);
@@ -73,6 +84,11 @@ class [[nodiscard("a task does nothing until it is awaited")]] task : public det
   friend state_type;
 
   explicit task(std::coroutine_handle<promise_type> coroutine) noexcept : coroutine_(coroutine) {}
+
+  template <typename A>
+  static task await(A operation) {
+    co_return co_await std::move(operation);
+  }
 
   std::coroutine_handle<promise_type> coroutine_;
 };
