@@ -609,6 +609,29 @@ VIRTUAL_TEST("try_for gives an optional, empty when time was up, and a bool for 
   CHECK(armed() == 0);
 }
 
+VIRTUAL_TEST("try_for takes a body, which can look at its limit and move it") {
+  const auto begin = now();
+  const auto wait = [begin](timeout_scope& limit, std::chrono::milliseconds longer,
+                            int n) -> task<int> {
+    if (longer > 0ms) limit.reschedule(limit.deadline() + longer);
+    co_await rondo::sleep_until(begin + 2s);
+    co_return n;
+  };
+  const std::optional<int> late = co_await try_for(1s, wait, 0ms, 1);
+  CHECK_FALSE(late.has_value());
+  CHECK(now() == begin + 1s);
+  const std::optional<int> in_time = co_await try_for(500ms, wait, 1s, 2);
+  CHECK(in_time == 2);
+  CHECK(now() == begin + 2s);
+  const auto forever = [](timeout_scope&) -> task<> { co_await for_ever(); };
+  const bool done = co_await try_for(1ms, forever);
+  CHECK_FALSE(done);
+  const auto fails = [](timeout_scope&) -> task<> { co_await failing(); };
+  const std::string words = co_await words_of(try_for(1h, fails));
+  CHECK(words == "its own error");
+  CHECK(armed() == 0);
+}
+
 LOOP_TEST("try_for with no time takes what ends without waiting") {
   const std::optional<int> at_once = co_await try_for(0s, giving_at_once(3));
   const std::optional<int> later = co_await try_for(0s, giving(3));

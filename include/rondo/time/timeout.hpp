@@ -5,7 +5,7 @@
 //
 //     auto page = co_await with_timeout(5s, session.get(url));      // throws timeout_error
 //     auto page = co_await try_for(5s, session.get(url));           // an optional: empty after 5 s
-//     co_await with_timeout(5s, [](timeout_scope& limit) -> task<> {
+//     co_await with_timeout(5s, [](timeout_scope& limit) -> task<> {      // try_for takes one, too
 //       ...
 //       limit.reschedule(later);
 //     });
@@ -60,13 +60,20 @@ class time_limit {
 };
 
 template <typename A>
-class timeout_state;
+class limited;
 template <typename A>
-class try_for_state;
+class timeout_state;
 template <typename F, typename... Args>
 class timeout_body_state;
+template <typename Limited>
+class trying;
 
-template <typename A, template <typename> typename State>
+template <typename A>
+using try_for_state = trying<timeout_state<A>>;
+template <typename F, typename... Args>
+using try_for_body_state = trying<timeout_body_state<F, Args...>>;
+
+template <template <typename> typename State, typename A>
 class [[nodiscard("a timeout does nothing until it is awaited")]] timeout_description
     : public only_in_rondo {
  public:
@@ -80,20 +87,27 @@ class [[nodiscard("a timeout does nothing until it is awaited")]] timeout_descri
   A awaitable_;
 };
 
-template <typename F, typename... Args>
+template <template <typename, typename...> typename State, typename F, typename... Args>
 class [[nodiscard("a timeout does nothing until it is awaited")]] timeout_body_description
     : public only_in_rondo {
  public:
-  using state_type = timeout_body_state<F, Args...>;
-  timeout_body_description(time_limit limit, F&& body, Args&&... args)
-      : limit_(limit), body_(std::move(body)), args_(std::move(args)...) {}
+  using state_type = State<F, Args...>;
+  template <typename Body, typename... Given>
+  explicit timeout_body_description(time_limit limit, Body&& body, Given&&... args)
+      : limit_(limit), body_(std::forward<Body>(body)), args_(std::forward<Given>(args)...) {}
 
  private:
-  friend state_type;
+  friend timeout_body_state<F, Args...>;
   time_limit limit_;
   F body_;
   std::tuple<Args...> args_;
 };
+
+template <template <typename, typename...> typename State, typename F, typename... Args>
+auto limit_body(time_limit limit, F&& body, Args&&... args) {
+  return timeout_body_description<State, std::decay_t<F>, std::decay_t<Args>...>(
+      limit, std::forward<F>(body), std::forward<Args>(args)...);
+}
 
 }  // namespace detail
 
@@ -112,9 +126,13 @@ class timeout_scope : detail::nested_line, detail::timer {
 
  private:
   template <typename>
+  friend class detail::limited;
+  template <typename>
   friend class detail::timeout_state;
   template <typename, typename...>
   friend class detail::timeout_body_state;
+  template <typename>
+  friend class detail::trying;
 
   explicit timeout_scope(detail::time_limit limit) noexcept
       : nested_line(kind, &timeout_scope::ended),
@@ -156,13 +174,13 @@ class timeout_scope : detail::nested_line, detail::timer {
 /// Throws: timeout_error when the limit canceled it; its own errors.
 template <typename Rep, typename Period, awaitable A>
 auto with_timeout(std::chrono::duration<Rep, Period> limit, A&& awaitable) {
-  return detail::timeout_description<A, detail::timeout_state>(detail::time_limit(limit),
+  return detail::timeout_description<detail::timeout_state, A>(detail::time_limit(limit),
                                                                std::forward<A>(awaitable));
 }
 /// The same until a moment of the loop's clock, usually the steady one.
 template <awaitable A>
 auto with_deadline(time_point deadline, A&& awaitable) {
-  return detail::timeout_description<A, detail::timeout_state>(detail::time_limit(deadline),
+  return detail::timeout_description<detail::timeout_state, A>(detail::time_limit(deadline),
                                                                std::forward<A>(awaitable));
 }
 
@@ -171,16 +189,14 @@ auto with_deadline(time_point deadline, A&& awaitable) {
 template <typename Rep, typename Period, typename F, typename... Args>
   requires std::invocable<std::decay_t<F>&, timeout_scope&, std::decay_t<Args>...>
 auto with_timeout(std::chrono::duration<Rep, Period> limit, F&& body, Args&&... args) {
-  return detail::timeout_body_description<std::decay_t<F>, std::decay_t<Args>...>(
-      detail::time_limit(limit), std::decay_t<F>(std::forward<F>(body)),
-      std::decay_t<Args>(std::forward<Args>(args))...);
+  return detail::limit_body<detail::timeout_body_state>(
+      detail::time_limit(limit), std::forward<F>(body), std::forward<Args>(args)...);
 }
 template <typename F, typename... Args>
   requires std::invocable<std::decay_t<F>&, timeout_scope&, std::decay_t<Args>...>
 auto with_deadline(time_point deadline, F&& body, Args&&... args) {
-  return detail::timeout_body_description<std::decay_t<F>, std::decay_t<Args>...>(
-      detail::time_limit(deadline), std::decay_t<F>(std::forward<F>(body)),
-      std::decay_t<Args>(std::forward<Args>(args))...);
+  return detail::limit_body<detail::timeout_body_state>(
+      detail::time_limit(deadline), std::forward<F>(body), std::forward<Args>(args)...);
 }
 
 /// Awaits something for at most this long. Gives an optional, empty when time was up; a bool for
@@ -188,8 +204,15 @@ auto with_deadline(time_point deadline, F&& body, Args&&... args) {
 /// Throws: its own errors.
 template <typename Rep, typename Period, awaitable A>
 auto try_for(std::chrono::duration<Rep, Period> limit, A&& awaitable) {
-  return detail::timeout_description<A, detail::try_for_state>(detail::time_limit(limit),
+  return detail::timeout_description<detail::try_for_state, A>(detail::time_limit(limit),
                                                                std::forward<A>(awaitable));
+}
+/// The same for a function, as with_timeout takes it.
+template <typename Rep, typename Period, typename F, typename... Args>
+  requires std::invocable<std::decay_t<F>&, timeout_scope&, std::decay_t<Args>...>
+auto try_for(std::chrono::duration<Rep, Period> limit, F&& body, Args&&... args) {
+  return detail::limit_body<detail::try_for_body_state>(
+      detail::time_limit(limit), std::forward<F>(body), std::forward<Args>(args)...);
 }
 
 // Implementation
@@ -240,16 +263,10 @@ inline void timeout_scope::ended(listener& self) noexcept {
 
 namespace detail {
 
+/// What runs under a limit. make(scope): what that is, once there is the limit.
 template <typename A>
-class timeout_state {
+class limited {
  public:
-  template <template <typename> typename State>
-  explicit timeout_state(timeout_description<A, State>&& d)
-      : scope_(d.limit_), state_(static_cast<A&&>(d.awaitable_)) {}
-
-  [[nodiscard]] bool start(scope& outer, continuation told) noexcept {
-    return scope_.start(state_, outer, told);
-  }
   [[nodiscard]] outcome how() const noexcept { return timed_out() ? outcome::error : state_.how(); }
   decltype(auto) take() {
     if (timed_out()) [[unlikely]] scope_.raise();
@@ -257,6 +274,9 @@ class timeout_state {
   }
 
  protected:
+  template <typename Make>
+  limited(time_limit limit, Make make) : scope_(limit), state_(make(scope_)) {}
+
   [[nodiscard]] bool timed_out() const noexcept {
     return scope_.decided() && state_.how() == outcome::canceled;
   }
@@ -266,25 +286,67 @@ class timeout_state {
 };
 
 template <typename A>
-class try_for_state : timeout_state<A> {
-  using value = await_result_t<A>;
+class timeout_state : public limited<A> {
+ public:
+  template <template <typename> typename State>
+  explicit timeout_state(timeout_description<State, A>&& d)
+      : limited<A>(d.limit_, [&](auto&) -> A&& { return static_cast<A&&>(d.awaitable_); }) {}
+
+  [[nodiscard]] bool start(scope& outer, continuation told) noexcept {
+    return this->scope_.start(this->state_, outer, told);
+  }
+};
+
+/// Before the task, so it outlives that.
+template <typename F>
+struct kept_body {
+  F body;
+};
+
+template <typename F, typename... Args>
+class timeout_body_state
+    : kept_body<F>, public limited<std::invoke_result_t<F&, timeout_scope&, Args...>> {
+  using base = limited<std::invoke_result_t<F&, timeout_scope&, Args...>>;
 
  public:
-  explicit try_for_state(timeout_description<A, detail::try_for_state>&& d)
-      : timeout_state<A>(std::move(d)) {}
+  template <template <typename, typename...> typename State>
+  explicit timeout_body_state(timeout_body_description<State, F, Args...>&& d)
+      : kept_body<F>{std::move(d.body_)}, base(d.limit_, [&](timeout_scope& limit) {
+          const auto call = [&](Args&... args) {
+            return std::invoke(this->body, limit, std::move(args)...);
+          };
+          return std::apply(call, d.args_);
+        }) {}
 
-  using timeout_state<A>::start;
+  [[nodiscard]] bool start(scope& outer, continuation told) noexcept {
+    timeout_scope& limit = this->scope_;
+    const auto& loop = static_cast<engine&>(outer.loop());
+    const bool over = limit.limit_.is_over(loop);
+    limit.timer::deadline = limit.limit_.deadline(loop);
+    if (!over) limit.limit_ = time_limit(limit.deadline());  // it runs already
+    return limit.start(this->state_, outer, told);
+  }
+};
+
+/// With nothing as a value, when time was up.
+template <typename Limited>
+class trying : Limited {
+  using value = decltype(std::declval<Limited&>().take());
+
+ public:
+  using Limited::Limited;
+  using Limited::start;
   [[nodiscard]] outcome how() const noexcept {
-    return gave_up() ? outcome::value : timeout_state<A>::how();
+    return gave_up() ? outcome::value : Limited::how();
   }
   auto take() {
     if constexpr (std::is_void_v<value>) {
       if (gave_up()) return false;
-      timeout_state<A>::take();
+      Limited::take();
       return true;
     } else {
       using given = std::optional<slot<value>>;
-      return gave_up() ? given() : given(timeout_state<A>::take());
+      return gave_up() ? given() : given(Limited::take());
     }
   }
 
@@ -292,41 +354,6 @@ class try_for_state : timeout_state<A> {
   [[nodiscard]] bool gave_up() const noexcept {
     return this->timed_out() && this->scope_.expired();
   }
-};
-
-template <typename F, typename... Args>
-class timeout_body_state {
-  using task_type = std::invoke_result_t<F&, timeout_scope&, Args...>;
-
- public:
-  explicit timeout_body_state(timeout_body_description<F, Args...>&& d)
-      : scope_(d.limit_),
-        body_(std::move(d.body_)),
-        state_(std::apply(
-            [this](Args&... args) { return std::invoke(body_, scope_, std::move(args)...); },
-            d.args_)) {}
-
-  [[nodiscard]] bool start(scope& outer, continuation told) noexcept {
-    const auto& loop = static_cast<engine&>(outer.loop());
-    const bool over = scope_.limit_.is_over(loop);
-    scope_.timer::deadline = scope_.limit_.deadline(loop);
-    if (!over) scope_.limit_ = time_limit(scope_.deadline());  // it runs already
-    return scope_.start(state_, outer, told);
-  }
-  [[nodiscard]] outcome how() const noexcept { return timed_out() ? outcome::error : state_.how(); }
-  decltype(auto) take() {
-    if (timed_out()) [[unlikely]] scope_.raise();
-    return state_.take();
-  }
-
- private:
-  [[nodiscard]] bool timed_out() const noexcept {
-    return scope_.decided() && state_.how() == outcome::canceled;
-  }
-
-  timeout_scope scope_;
-  F body_;
-  state_for<task_type> state_;
 };
 
 }  // namespace detail
