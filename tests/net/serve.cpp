@@ -143,6 +143,17 @@ LOOP_TEST("Unix listeners are served as well, and give peer after peer") {
   co_await ended(service);
 }
 
+LOOP_TEST("a listener that is given away is closed when the service ends") {
+  tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));
+  const endpoint at = listener.local_endpoint();
+  auto service = spawn(serve(std::move(listener), echo, {.max_connections = 4}));
+  const std::string answer = co_await ask_once(at, "who is there");
+  CHECK(answer == "who is there");
+  co_await ended(service);
+  const std::error_code code = co_await code_of(tcp_stream::connect(at));
+  CHECK(code == std::errc::connection_refused);
+}
+
 LOOP_TEST("the handler and its arguments are copied once, and each handler gets the same") {
   tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));
   int served = 0;

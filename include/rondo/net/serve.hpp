@@ -48,10 +48,14 @@ static_assert(std::is_trivially_destructible_v<serve_options>);
 /// std::invalid_argument for a limit of 0.
 /// Canceled: accepts no more, and gives the handlers `grace`; then cancels them, and waits for their
 /// end. The listener stays open, and who connects then waits in it: close it to send them away.
-/// Keep alive: the listener. Mind that GCC 12 destroys captures of a lambda temporary twice inside a
+/// Keep alive: the listener; one that is given away, as `serve(tcp_listener::bind(here), talk)`, is
+/// closed when the service ends. Mind that GCC 12 destroys captures of a lambda temporary twice inside a
 /// co_await expression: name such a lambda, or pass arguments.
 template <typename Listener, typename Handler, typename... Args>
 task<> serve(Listener& listener, Handler handler, serve_options options = {}, Args... args);
+template <typename Listener, typename Handler, typename... Args>
+  requires(!std::is_reference_v<Listener>)
+task<> serve(Listener&& listener, Handler handler, serve_options options = {}, Args... args);
 
 // Implementation
 
@@ -124,6 +128,21 @@ task<> serve(Listener& listener, Handler handler, serve_options options, Args...
   }
   co_await shield(detail::end_connections(open, options.grace));
   if (failure) std::rethrow_exception(failure);
+}
+
+namespace detail {
+template <typename Listener, typename Handler, typename... Args>
+task<> serve_and_close(Listener listener, Handler handler, serve_options options, Args... args) {
+  Listener open = std::move(listener);  // an argument would stay until the task is destroyed
+  co_await serve(open, std::move(handler), options, std::move(args)...);
+}
+}  // namespace detail
+
+template <typename Listener, typename Handler, typename... Args>
+  requires(!std::is_reference_v<Listener>)
+task<> serve(Listener&& listener, Handler handler, serve_options options, Args... args) {
+  return detail::serve_and_close(std::move(listener), std::move(handler), options,
+                                 std::move(args)...);
 }
 
 }  // namespace rondo
