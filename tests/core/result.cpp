@@ -38,6 +38,23 @@ TEST_CASE("a result holds a value") {
   CHECK(r.value() == 43);
 }
 
+TEST_CASE("a result is made of what a value can be made from") {
+  const auto half = [](int n) -> result<int> {
+    if (n % 2 != 0) return {unexpect, std::make_error_code(std::errc::invalid_argument)};
+    return n / 2;
+  };
+  CHECK(half(8).value() == 4);
+  CHECK(half(7).error() == std::errc::invalid_argument);
+  const result<std::string> text = "a literal";
+  CHECK(*text == "a literal");
+  result<std::unique_ptr<int>> moved = std::make_unique<int>(7);
+  CHECK(**moved == 7);
+  const result<std::vector<int>> sized(3);
+  CHECK(sized->size() == 3);
+  static_assert(!std::is_convertible_v<std::size_t, result<std::vector<int>>>);
+  static_assert(!std::is_constructible_v<result<int>, std::string>);
+}
+
 TEST_CASE("a result of a code throws it as system_error") {
   const auto refused = std::make_error_code(std::errc::connection_refused);
   const result<int> r(unexpect, refused);

@@ -81,6 +81,9 @@ LOOP_TEST("the modes are what open(2) makes of them") {
   CHECK((::fcntl(appends.native_handle(), F_GETFL) & O_APPEND) != 0);
   CHECK((::fcntl(writes.native_handle(), F_GETFL) & O_APPEND) == 0);
   CHECK((::fcntl(reads.native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
+  open_mode growing = open_mode::read;
+  growing |= open_mode::write;
+  CHECK(growing == (open_mode::read | open_mode::write));
   CHECK(content_of(folder / "a") == "content");
 }
 

@@ -23,6 +23,8 @@ LOOP_TEST("an address is taken as it is, without a thread") {
   CHECK(one == std::vector<endpoint>(1, endpoint("192.0.2.7", 80)));
   const std::vector<endpoint> six = co_await resolve("2001:db8::1", "443");
   CHECK(six == std::vector<endpoint>(1, endpoint("2001:db8::1", 443)));
+  const std::vector<endpoint> port = co_await resolve("192.0.2.7", 80);
+  CHECK(port == one);
   const std::vector<endpoint> portless = co_await resolve("192.0.2.7", "");
   CHECK(portless == std::vector<endpoint>(1, endpoint("192.0.2.7", 0)));
   CHECK_FALSE(rondo::event_loop::current().threads().made());

@@ -53,6 +53,13 @@ class [[nodiscard("a result may hold an error")]] result {
   explicit result(std::in_place_t, U& value) noexcept
       : state_(std::in_place_index<value_at>, std::addressof(value)) {}
 
+  /// Of whatever a T can be made from, as std::expected takes it: `return 42;`.
+  template <typename U>
+    requires(std::is_object_v<T> && !std::is_same_v<std::remove_cvref_t<U>, result> &&
+             std::is_constructible_v<T, U>)
+  explicit(!std::is_convertible_v<U, T>) result(U&& value)
+      : state_(std::in_place_index<value_at>, std::forward<U>(value)) {}
+
   result(unexpect_t, std::error_code code) noexcept : state_(std::in_place_index<code_at>, code) {}
   result(unexpect_t, std::exception_ptr error) noexcept
       : state_(std::in_place_index<exception_at>, std::move(error)) {}

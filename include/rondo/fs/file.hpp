@@ -43,6 +43,7 @@ enum class open_mode : unsigned {
 [[nodiscard]] constexpr open_mode operator|(open_mode a, open_mode b) noexcept {
   return static_cast<open_mode>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
 }
+constexpr open_mode& operator|=(open_mode& a, open_mode b) noexcept { return a = a | b; }
 
 namespace detail {
 /// As the kernel takes it: there -1 is the position, and what is less is refused (EINVAL).

@@ -103,7 +103,7 @@ inline task<tcp_stream> connect(std::vector<endpoint> candidates) {
 }
 
 inline task<tcp_stream> connect(std::string host, std::uint16_t port) {
-  auto candidates = co_await resolve(std::move(host), std::to_string(port));
+  auto candidates = co_await resolve(std::move(host), port);
   co_return co_await connect(std::move(candidates));
 }
 

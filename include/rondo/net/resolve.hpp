@@ -3,11 +3,12 @@
 //
 // Names to endpoints.
 //
-//     std::vector<endpoint> all = co_await rondo::resolve("example.org", "https");
+//     std::vector<endpoint> all = co_await rondo::resolve("example.org", "https");    // or 443
 //
 // To connect to a name see net/connect.hpp.
 
 #include <cerrno>
+#include <cstdint>
 #include <memory>
 #include <netdb.h>
 #include <string>
@@ -33,6 +34,7 @@ namespace rondo {
 /// resolve_category that names the host.
 /// Canceled: a look-up that has begun is waited for; the resolver has its own time limits.
 task<std::vector<endpoint>> resolve(std::string host, std::string service);
+task<std::vector<endpoint>> resolve(std::string host, std::uint16_t port);
 
 // Implementation
 
@@ -76,6 +78,10 @@ inline task<std::vector<endpoint>> resolve(std::string host, std::string service
     // Not an address: it must be looked up, and that may block.
   }
   co_return co_await to_thread(&detail::look_up, std::move(host), std::move(service), 0);
+}
+
+inline task<std::vector<endpoint>> resolve(std::string host, std::uint16_t port) {
+  return resolve(std::move(host), std::to_string(port));
 }
 
 }  // namespace rondo
