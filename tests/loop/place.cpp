@@ -14,6 +14,8 @@ TEST_CASE("a function's name is short, whatever the compiler makes of it") {
   CHECK(short_name("rondo::task<std::pair<int, long> > app::fetch(std::string, int (*)(int))") ==
         "app::fetch");
   CHECK(short_name("rondo::task<T> fetch(T) [with T = int]") == "fetch");
+  CHECK(short_name("task<> fetch(T, F) [T = int, F = (lambda at fetch.cpp:1:2)]") == "fetch");
+  CHECK(short_name("auto cache::fetch(T) const [with T = int [3]]") == "cache::fetch");
   CHECK(short_name("void fetch(fetch(int)::_Z5fetchi.Frame*)") == "fetch");
   CHECK(short_name("void {anonymous}::fetch({anonymous}::fetch()::_ZN1.Frame*)") ==
         "{anonymous}::fetch");

@@ -15,7 +15,7 @@ namespace rondo::detail {
 /// The function's own name, from what a compiler makes of it: "rondo::task<> app::fetch(int)", or
 /// on GCC, which names the function that it makes of a coroutine, "void app::fetch(... .Frame*)".
 [[nodiscard, gnu::cold]] inline std::string_view short_name(std::string_view name) {
-  name = name.substr(0, name.find(" [with "));
+  if (name.ends_with(']')) name = name.substr(0, name.find(" ["));  // template arguments
   if (name.ends_with(" const")) name.remove_suffix(6);
   if (name.ends_with(')')) {  // the parameters
     int open = 0;
