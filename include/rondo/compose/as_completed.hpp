@@ -169,7 +169,8 @@ class next_completed : leaf, ready_node, listener {
     n.line_->loop().push(n);
   }
   static void show_children(leaf& self, observer& to) {
-    static_cast<next_completed&>(self).block_.show_children(to);
+    auto& state = static_cast<next_completed&>(self);
+    state.block_.show_children(to);
   }
   static constexpr leaf_kind kind{"as_completed", &cancel_it, &show_children};
 
@@ -195,7 +196,8 @@ class close_completed : place_in_list {
 
  private:
   static void show_children(leaf& self, observer& to) {
-    static_cast<close_completed&>(self).block_.show_children(to);
+    auto& state = static_cast<close_completed&>(self);
+    state.block_.show_children(to);
   }
   static constexpr leaf_kind kind{"closing as_completed", [](leaf&) noexcept {}, &show_children};
 

@@ -228,7 +228,8 @@ class range_state : public combinator {
     }
   }
   static void show_children(leaf& self, observer& to) {
-    for (auto& c : static_cast<range_state&>(self).children_) {
+    auto& state = static_cast<range_state&>(self);
+    for (auto& c : state.children_) {
       if (c.runs()) to.child(c.line);
     }
   }

@@ -194,7 +194,8 @@ class lanes_state : public combinator {
     }
   }
   static void show_children(leaf& self, observer& to) {
-    for (auto& l : static_cast<lanes_state&>(self).lanes_) {
+    auto& state = static_cast<lanes_state&>(self);
+    for (auto& l : state.lanes_) {
       if (l.state && !l.line.ended()) to.child(l.line);
     }
   }

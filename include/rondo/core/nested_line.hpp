@@ -51,7 +51,8 @@ class nested_line : public leaf, public listener, public ready_node {
   /// What a cancellation of the outer line may do, and the child's end.
   static void pass_on(leaf& self) noexcept { static_cast<nested_line&>(self).inner_.cancel(); }
   static void show_inner(leaf& self, observer& to) {
-    to.child(static_cast<nested_line&>(self).inner_);
+    auto& state = static_cast<nested_line&>(self);
+    to.child(state.inner_);
   }
   static void just_end(listener& self) noexcept { static_cast<nested_line&>(self).end(); }
 

@@ -39,7 +39,9 @@ struct leaf;
 
 class observer;  // core/observer.hpp
 
-/// What kind of thing a line can be suspended on, once for each class of leaves.
+/// What kind of thing a line can be suspended on, once for each class of leaves. `show` begins with
+/// `auto& state = static_cast<class of the leaf&>(self)`: gdb.py learns the class from it, and that of
+/// a stream, which shows nothing, from its `cancel`.
 struct leaf_kind {
   const char* name;                           // what people call it: "recv", "sleep", "when_all"
   void (*cancel)(leaf&) noexcept;

@@ -265,7 +265,8 @@ class spawned_wait : public place_in_list {
 
  private:
   static void show_name(leaf& self, observer& to) {
-    to.particular(static_cast<spawned_wait&>(self).spawned_.name());
+    auto& state = static_cast<spawned_wait&>(self);
+    to.particular(state.spawned_.name());
   }
   static constexpr leaf_kind kind{"the end of a task", &end_canceled, &show_name};
 

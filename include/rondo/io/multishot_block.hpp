@@ -197,9 +197,9 @@ class multishot_block final : in_flight, guest {
   }
   void tell() noexcept { loop_->complete(release(take_error())); }
   static void cancel_it(leaf& self) noexcept {
-    auto& b = static_cast<multishot_block&>(self);
-    b.unpark();
-    b.loop_->push(b.release(place_in_stream::was_canceled));
+    auto& state = static_cast<multishot_block&>(self);
+    state.unpark();
+    state.loop_->push(state.release(place_in_stream::was_canceled));
   }
 
   static void completed(in_flight& self, int result, std::uint32_t flags) noexcept {

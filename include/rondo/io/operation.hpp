@@ -254,7 +254,8 @@ class operation_state : in_flight, ready_node {
     if (!gives_back<Op>) op.loop().cancel(op);
   }
   static void show_descriptor(leaf& self, observer& to) {
-    if (const int its = static_cast<operation_state&>(self).fd; its >= 0) to.on_descriptor(its);
+    auto& state = static_cast<operation_state&>(self);
+    if (state.fd >= 0) to.on_descriptor(state.fd);
   }
   static constexpr flight_kind make_kind() noexcept {
     flight_kind made{{Op::name, &cancel_it, &show_descriptor}, &completed};

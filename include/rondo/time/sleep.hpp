@@ -124,7 +124,8 @@ class sleep_state : leaf, timer, ready_node {
     s.loop().push(s);
   }
   static void show_end(leaf& self, observer& to) {
-    to.due(static_cast<sleep_state&>(self).deadline.time_since_epoch().count());
+    auto& state = static_cast<sleep_state&>(self);
+    to.due(state.deadline.time_since_epoch().count());
   }
   static constexpr leaf_kind kind{"sleep", &cancel_it, &show_end};
 

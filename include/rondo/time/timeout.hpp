@@ -158,7 +158,8 @@ class timeout_scope : detail::nested_line, detail::timer {
   static void due(timer& self) noexcept;
   static void ended(listener& self) noexcept;
   static void show(leaf& self, detail::observer& to) {
-    to.due(static_cast<timeout_scope&>(self).deadline().time_since_epoch().count());
+    auto& state = static_cast<timeout_scope&>(self);
+    to.due(state.deadline().time_since_epoch().count());
     show_inner(self, to);
   }
   static constexpr detail::leaf_kind kind{"with_timeout", &nested_line::pass_on, &show};
