@@ -38,6 +38,7 @@ tests    | command:curl                     | curl                 | curl       
 tests    | command:nc                       | netcat-openbsd       | netcat             | netcat-openbsd      | openbsd-netcat
 tests    | command:socat                    | socat                | socat              | socat               | socat
 tests    | command:git                      | git                  | git                | git                 | git
+tests    | command:gdb                      | gdb                  | gdb                | gdb                 | gdb
 tests    | command:redis-cli                | redis-tools          | redis              | redis               | redis
 benchmarks | path:/usr/include/asio.hpp     | libasio-dev          | asio-devel         | asio-devel          | asio
 benchmarks | library:libuv                  | libuv1-dev           | libuv-devel        | libuv-devel         | libuv
