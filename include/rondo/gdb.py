@@ -205,6 +205,8 @@ def short_name(name):
         depth += (name[i] in ")>") - (name[i] in "(<")
         if depth == 0 and name[i] == "(" and name.endswith(")") and end == len(name):
             end = i  # here the parameters begin
+        elif depth == 0 and name[i] == "<" and name[end - 1] == ">":
+            end = i  # the template arguments, which only gdb has there
         elif depth == 0 and name[i] == " ":
             return name[i + 1:end]  # and here the type ends
     return name[:end]
