@@ -115,7 +115,7 @@ def particulars(state, now):
 
 def loop_time(loop):
     """None if it is not known."""
-    clock = loop["clock_"]
+    clock = loop["time_"]["clock_"]
     return nanoseconds(clock["now_"]) if clock["virtual_"] else real_time()
 
 

@@ -24,13 +24,14 @@
 
 #include <rondo/core/error.hpp>
 #include <rondo/loop/own_descriptor.hpp>
+#include <rondo/loop/timekeeper.hpp>
 
 namespace rondo::detail {
 
 class embedding {
  public:
-  static constexpr time_point at_once{};  // the clock begins when the machine does
-  static constexpr time_point never = time_point::max();
+  static constexpr time_point at_once = timekeeper::at_once;
+  static constexpr time_point never = timekeeper::never;
 
   /// ring: a descriptor that tells of completions by itself, or -1. Throws: std::system_error.
   explicit embedding(int ring) {

@@ -15,7 +15,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -27,14 +26,13 @@
 #include <rondo/loop/embedding.hpp>
 #include <rondo/loop/flights.hpp>
 #include <rondo/loop/inbox.hpp>
-#include <rondo/loop/loop_clock.hpp>
 #include <rondo/loop/loop_tasks.hpp>
 #include <rondo/loop/options.hpp>
 #include <rondo/loop/own_poll.hpp>
 #include <rondo/loop/ring.hpp>
 #include <rondo/loop/soft_work.hpp>
 #include <rondo/loop/thread_pool.hpp>
-#include <rondo/loop/timers.hpp>
+#include <rondo/loop/timekeeper.hpp>
 #include <rondo/loop/work_watch.hpp>
 
 namespace rondo::detail {
@@ -72,7 +70,7 @@ class engine : public loop_base {
   /// The entry was filled: from now on the kernel may use the operation's memory.
   void launch(io_uring_sqe& entry, in_flight& op) noexcept {
     entry.user_data = reinterpret_cast<std::uintptr_t>(&op);
-    if (clock_.is_virtual() && ends_by_itself(entry)) [[unlikely]] {
+    if (time_.is_virtual() && ends_by_itself(entry)) [[unlikely]] {
       return flights_.launched_to_end(op);
     }
     flights_.launched(op);
@@ -94,16 +92,13 @@ class engine : public loop_base {
   /// For what has waited for that while it was in flight.
   void still_in_flight(in_flight& op) noexcept { flights_.launched(op); }
 
-  [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
-  [[nodiscard]] const timer_queue& timers() const noexcept { return timers_; }
+  [[nodiscard]] timer_queue& timers() noexcept { return time_.timers(); }
+  [[nodiscard]] const timer_queue& timers() const noexcept { return time_.timers(); }
 
-  /// The time of this turn: the clock is read when somebody asks, at most once a turn.
-  [[nodiscard]] time_point turn_time() const noexcept {
-    if (turn_time_ == unknown) turn_time_ = clock_.now();
-    return turn_time_;
-  }
+  /// The time of this turn.
+  [[nodiscard]] time_point turn_time() const noexcept { return time_.turn(); }
   /// A fresh look at the clock.
-  [[nodiscard]] time_point clock_time() const noexcept { return clock_.now(); }
+  [[nodiscard]] time_point clock_time() const noexcept { return time_.now(); }
 
   /// Everything in flight is being canceled because the run has ended.
   [[nodiscard]] bool winds_up() const noexcept { return winds_up_; }
@@ -118,16 +113,15 @@ class engine : public loop_base {
   [[nodiscard]] loop_tasks& tasks() noexcept { return tasks_; }
 
  protected:
-  static constexpr time_point never = time_point::max();
+  static constexpr time_point never = timekeeper::never;
 
   engine(report_function on_report, const loop_options& options)
       : loop_base(on_report, &engine::deliver_message),
         threads_(options.max_threads),
         interference_(options.interference),
         ring_(options.entries, options.backend, threads_, interference_.get()),
-        clock_(options.clock, options.virtual_grace),
-        watch_(work_watch::if_wanted(options)),
-        slack_(options.timer_slack) {
+        time_(options),
+        watch_(work_watch::if_wanted(options)) {
     set_debug(options.debug);
   }
   ~engine() = default;
@@ -158,11 +152,11 @@ class engine : public loop_base {
   [[nodiscard]] bool has_work() const noexcept { return has_own_work() || !inbox_.empty(); }
   /// Besides what others want of it.
   [[nodiscard]] bool has_own_work() const noexcept {
-    return has_ready() || kernel_holds_something() || !timers_.empty() || !tasks_.empty();
+    return has_ready() || kernel_holds_something() || !timers().empty() || !tasks_.empty();
   }
   [[nodiscard]] bool kernel_holds_something() const noexcept { return !flights_.empty(); }
   /// With virtual time: whether nothing can happen any more.
-  [[nodiscard]] bool is_stuck() noexcept { return clock_.is_virtual() && nothing_can_happen(); }
+  [[nodiscard]] bool is_stuck() noexcept { return time_.is_virtual() && nothing_can_happen(); }
 
   void cancel_everything_in_flight() noexcept {
     winds_up_ = true;
@@ -215,8 +209,7 @@ class engine : public loop_base {
 
  private:
   static constexpr unsigned resumptions_a_turn = 64;
-  static constexpr time_point unknown = time_point::min();
-  static constexpr time_point at_once = embedding::at_once;
+  static constexpr time_point at_once = timekeeper::at_once;
 
   void run_some(unsigned limit) noexcept {
     if (watch_) [[unlikely]] return watch_->run_ready(*this, limit);
@@ -234,39 +227,26 @@ class engine : public loop_base {
     } else if (ring_.has_unsubmitted() || ring_.kernel_has_work()) {
       ring_.enter(false, nullptr);
     }
-    if (clock_.is_virtual()) [[unlikely]] {
+    if (time_.is_virtual()) [[unlikely]] {
       reap_and_pass_time(idle);
     } else {
       ring_.reap();
     }
-    turn_time_ = unknown;
-    // No more than this turn will resume: what is fired and left for later is cold by then.
-    more_is_due_ = !timers_.empty() && !timers_.expire(turn_time(), resumptions_a_turn);
+    time_.begin_turn(resumptions_a_turn);
   }
 
   [[nodiscard, gnu::cold]] bool nothing_can_happen() noexcept {
-    return !has_ready() && inbox_.empty() && !kernel_holds_something() && !awaits_a_timer() &&
+    return !has_ready() && inbox_.empty() && !kernel_holds_something() && !time_.awaits_a_timer() &&
            outside().certain == 0 && outside().possible == 0;
   }
 
-  /// One that is armed for the end of time only waits to be canceled.
-  [[nodiscard]] bool awaits_a_timer() const noexcept {
-    return !timers_.empty() && timers_.earliest() < never - slack_;
-  }
-
-  /// When, in real time, the timers want the loop's attention; `never` if only something else can
-  /// bring that about.
   [[nodiscard]] time_point next_alarm() noexcept {
-    if (!awaits_a_timer()) return never;
-    if (clock_.is_virtual()) [[unlikely]] return virtual_alarm();
-    const time_point earliest = std::max(timers_.earliest(), at_once);
-    return more_is_due_ ? earliest : earliest + slack_;  // those have waited for each other
+    return time_.is_virtual() ? next_virtual_alarm() : time_.next_alarm();
   }
-  [[nodiscard, gnu::cold]] time_point virtual_alarm() noexcept {
-    if (timers_.earliest() <= clock_.now()) return at_once;
-    if (flights_.any_ends() || outside().certain != 0) return never;
-    if (flights_.any_may_stay() || outside().possible != 0) return clock_.end_of_grace();
-    return at_once;
+  [[nodiscard, gnu::cold]] time_point next_virtual_alarm() noexcept {
+    return time_.next_alarm(timekeeper::pending{
+        .ends_by_itself = flights_.any_ends() || outside().certain != 0,
+        .may_never_end = flights_.any_may_stay() || outside().possible != 0});
   }
 
   /// Virtual time: if nothing can run, and nothing is to be waited for, it is the next timer's
@@ -275,10 +255,9 @@ class engine : public loop_base {
     const bool quiet = idle && !ring_.has_completions();
     ring_.reap();
     if (!quiet || has_ready()) {
-      clock_.stir();
-    } else if (const time_point alarm = next_alarm();
-               alarm != never && alarm <= loop_clock::real_now()) {
-      clock_.jump(timers_.earliest());
+      time_.stir();
+    } else {
+      time_.jump_at(next_alarm());
     }
   }
 
@@ -355,19 +334,15 @@ class engine : public loop_base {
     static_cast<engine&>(self).inbox_.send(message);
   }
 
-  timer_queue timers_;
+  timekeeper time_;
   flights flights_;
   going_on going_on_{*this};
   closings closings_;
   loop_tasks tasks_;
   own_poll wake_poll_;
   std::optional<embedding> embedding_;
-  loop_clock clock_;
   std::optional<work_watch> watch_;
-  mutable time_point turn_time_ = unknown;
-  std::chrono::nanoseconds slack_;
   bool winds_up_ = false;
-  bool more_is_due_ = false;  // timers, when the clock was last looked at
 };
 
 }  // namespace rondo::detail
