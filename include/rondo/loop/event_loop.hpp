@@ -25,6 +25,7 @@
 #include <utility>
 
 #include <rondo/core/task.hpp>
+#include <rondo/detail/message_pool.hpp>
 #include <rondo/loop/answer.hpp>
 #include <rondo/loop/deadlock.hpp>
 #include <rondo/loop/ending.hpp>
@@ -212,7 +213,9 @@ inline void event_loop::bind_here() {
 }
 
 template <typename F>
-class event_loop::posted final : public detail::ready_node, detail::listener {
+class event_loop::posted final : public detail::ready_node,
+                                 public detail::made_in_pages<event_loop::posted<F>>,
+                                 detail::listener {
  public:
   posted(event_loop& loop, F&& f)
       : listener{&posted::run_it}, loop_(loop), callable_(std::move(f)) {
