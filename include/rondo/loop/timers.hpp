@@ -104,6 +104,16 @@ class timer_queue {
   void fetch_next() const noexcept {
     for (std::size_t i = 1; i <= arity && i < heap_.size(); ++i) __builtin_prefetch(heap_[i].owner);
   }
+  /// Nor are the lower levels of a large heap in the cache: while siblings are compared, the
+  /// children of all of them come, since those of one are compared next.
+  void fetch_children_of(std::size_t siblings) const noexcept {
+    constexpr std::size_t entries_a_line = 64 / sizeof(entry);
+    const std::size_t first = siblings * arity + 1;
+    if (first + arity * arity > heap_.size()) return;
+    for (std::size_t i = 0; i <= arity * arity; i += entries_a_line) {
+      __builtin_prefetch(heap_.data() + first + i);
+    }
+  }
   void put(std::size_t index, const entry& e) noexcept {
     heap_[index] = e;
     e.owner->place = index;
@@ -119,6 +129,7 @@ class timer_queue {
     for (;;) {
       const std::size_t first = hole * arity + 1;
       if (first >= heap_.size()) break;
+      fetch_children_of(first);
       std::size_t least = first;
       for (std::size_t i = first + 1; i < first + arity && i < heap_.size(); ++i) {
         if (before(heap_[i], heap_[least])) least = i;
