@@ -21,8 +21,8 @@
 #endif
 
 /// 1: coroutine frames are recycled through a bounded list per thread, and posts through pages. 0:
-/// plain operator new, so that a checking tool sees each of them come and go. It is 0 by default under ASan, TSan and MSan;
-/// define it as 0 yourself to run under valgrind's memcheck.
+/// plain operator new, so that a checking tool sees each of them come and go. It is 0 by default
+/// under ASan, TSan and MSan; define it as 0 yourself to run under valgrind's memcheck.
 #ifndef RONDO_FRAME_POOL
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define RONDO_FRAME_POOL 0
