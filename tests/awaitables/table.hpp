@@ -40,7 +40,6 @@ class silence {
   sockets pair_;
 };
 
-inline task<> for_ever() { co_await sleep_for(std::chrono::hours(24)); }
 inline std::vector<task<>> two_for_ever() {
   std::vector<task<>> two;
   two.push_back(for_ever());

@@ -441,9 +441,9 @@ TASK_TEST("a child whose value cannot be moved out makes when_all fail, and leav
 
 namespace {
 
-task<int> tree(int depth) {
+task<int> tree_of_pairs(int depth) {
   if (depth == 0) co_return 1;
-  const auto [below, here] = co_await when_all(tree(depth - 1), number(1));
+  const auto [below, here] = co_await when_all(tree_of_pairs(depth - 1), number(1));
   co_return below + here;
 }
 task<int> sleeping_tree(int depth, gate& g) {
@@ -461,7 +461,7 @@ constexpr int deep = 100'000;
 TEST_CASE("a hundred thousand nested when_all fit in a small stack") {
   const int nodes = on_small_stack(256 << 10, [] {
     manual_loop loop;
-    return loop.run(tree(deep));
+    return loop.run(tree_of_pairs(deep));
   });
   CHECK(nodes == deep + 1);
 }

@@ -369,9 +369,9 @@ TEST_CASE("the lanes of an unbounded range are one allocation") {
 
 namespace {
 
-task<int> tree(int depth) {
+task<int> tree_of_lanes(int depth) {
   if (depth == 0) co_return 1;
-  auto make = [depth](int i) { return i == 0 ? tree(depth - 1) : number(1); };
+  auto make = [depth](int i) { return i == 0 ? tree_of_lanes(depth - 1) : number(1); };
   const auto values = co_await when_all(pulled(2, make), max_concurrency{2});
   co_return values[0] + values[1];
 }
@@ -381,7 +381,7 @@ task<int> tree(int depth) {
 TEST_CASE("a hundred thousand nested limited ranges fit in a small stack") {
   const int nodes = on_small_stack(256 << 10, [] {
     manual_loop loop;
-    return loop.run(tree(100'000));
+    return loop.run(tree_of_lanes(100'000));
   });
   CHECK(nodes == 100'001);
 }

@@ -301,10 +301,10 @@ TEST_CASE("ten thousand sleeping children are canceled and joined") {
 
 namespace {
 
-task<int> tree(int depth) {
+task<int> tree_of_ranges(int depth) {
   if (depth == 0) co_return 1;
   std::vector<task<int>> below;
-  below.push_back(tree(depth - 1));
+  below.push_back(tree_of_ranges(depth - 1));
   below.push_back(number(1));
   const auto values = co_await when_all(std::move(below));
   co_return values[0] + values[1];
@@ -315,7 +315,7 @@ task<int> tree(int depth) {
 TEST_CASE("a hundred thousand nested ranges fit in a small stack") {
   const int nodes = on_small_stack(256 << 10, [] {
     manual_loop loop;
-    return loop.run(tree(100'000));
+    return loop.run(tree_of_ranges(100'000));
   });
   CHECK(nodes == 100'001);
 }

@@ -33,11 +33,6 @@ task<bool> same_content(const std::string& a, const std::string& b) {
   const std::string other = co_await rondo::read_file(b);
   co_return one == other;
 }
-struct stat status_of(const std::string& path) {
-  struct stat status {};
-  REQUIRE(::stat(path.c_str(), &status) == 0);
-  return status;
-}
 
 /// On a file system other than that of the temporary folder, if there is one.
 class folder_in_memory {

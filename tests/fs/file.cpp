@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "io/operations.hpp"
 #include "support/descriptors.hpp"
 #include "support/heap.hpp"
 #include "support/loop_test.hpp"
@@ -34,11 +35,6 @@ std::string content_of(const std::string& path) {
   REQUIRE(n >= 0);
   all.resize(static_cast<std::size_t>(n));
   return all;
-}
-void put(const std::string& path, std::string_view content) {
-  const rondo::descriptor fd(::open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600));
-  REQUIRE(::write(fd.native_handle(), content.data(), content.size()) ==
-          static_cast<ssize_t>(content.size()));
 }
 
 bool linux_is_at_least(int major, int minor) {

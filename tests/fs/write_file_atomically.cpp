@@ -24,11 +24,6 @@ std::size_t files_in(const std::string& folder) {
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder)) ++count;
   return count;
 }
-struct stat status_of(const std::string& path) {
-  struct stat status {};
-  REQUIRE(::stat(path.c_str(), &status) == 0);
-  return status;
-}
 
 }  // namespace
 

@@ -8,7 +8,7 @@ using namespace rondo::test;
 
 namespace {
 
-rondo::task<> get(http::session& session, std::string url) {
+rondo::task<> get_in_vain(http::session& session, std::string url) {
   static_cast<void>(co_await session.get(std::move(url)));
 }
 
@@ -17,22 +17,22 @@ rondo::task<> fails_after(std::chrono::milliseconds time) {
   throw std::runtime_error("the sibling");
 }
 
-enum class how { a_timeout, the_failure_of_a_sibling, its_handle };
+enum class way_to_give_up { a_timeout, the_failure_of_a_sibling, its_handle };
 
-rondo::task<> give_up(http::session& session, std::string url, how way) {
+rondo::task<> give_up(http::session& session, std::string url, way_to_give_up way) {
   switch (way) {
-    case how::a_timeout: {
+    case way_to_give_up::a_timeout: {
       const auto code = co_await code_of(rondo::with_timeout(20ms, session.get(url)));
       CHECK(code == std::errc::timed_out);
       break;
     }
-    case how::the_failure_of_a_sibling: {
+    case way_to_give_up::the_failure_of_a_sibling: {
       const auto words = co_await words_of(rondo::when_all(session.get(url), fails_after(20ms)));
       CHECK(words == "the sibling");
       break;
     }
-    case how::its_handle: {
-      auto handle = rondo::spawn(get(session, url));
+    case way_to_give_up::its_handle: {
+      auto handle = rondo::spawn(get_in_vain(session, url));
       co_await rondo::sleep_for(20ms);
       CHECK_FALSE(handle.done());
       handle.cancel();
@@ -47,7 +47,8 @@ rondo::task<> give_up(http::session& session, std::string url, how way) {
 rondo::task<> can_be_given_up(std::string url, std::optional<slow_name>* blocked = nullptr) {
   const auto good = start_peer(answers);
   const auto before = rondo_test::open_descriptors();
-  for (const how way : {how::a_timeout, how::the_failure_of_a_sibling, how::its_handle}) {
+  for (const auto way : {way_to_give_up::a_timeout, way_to_give_up::the_failure_of_a_sibling,
+                         way_to_give_up::its_handle}) {
     http::session session;
     co_await give_up(session, url, way);  // the first of TLS reads the system's certificates
     for (int i = 0; i < 3; ++i) {
@@ -171,7 +172,7 @@ PYTHON_TEST("100 requests are given up together") {
   const auto before = rondo_test::open_descriptors();
   for (int round = 0; round < 5; ++round) {
     std::vector<rondo::task<>> requests;
-    for (int i = 0; i < 100; ++i) requests.push_back(get(session, server / "slow?ms=3000"));
+    for (int i = 0; i < 100; ++i) requests.push_back(get_in_vain(session, server / "slow?ms=3000"));
     const auto code =
         co_await code_of(rondo::with_timeout(round * 10ms, rondo::when_all(std::move(requests))));
     CHECK(code == std::errc::timed_out);

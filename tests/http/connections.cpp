@@ -6,10 +6,6 @@ using namespace rondo::test;
 
 namespace {
 
-rondo::task<std::string> text_of(http::session& session, std::string url) {
-  auto answer = co_await session.get(std::move(url));
-  co_return std::move(answer).raise_for_status().text();
-}
 rondo::task<server_stats> stats_in_a_task(const python_server& server) {
   co_return co_await stats_of(server);
 }

@@ -10,11 +10,11 @@ using rondo::task;
 
 namespace {
 
-constexpr std::size_t part_size = 50'000;
+constexpr std::size_t letters_size = 50'000;
 
-async_generator<std::string> parts(std::size_t count, bool& ended) {
+async_generator<std::string> letters(std::size_t count, bool& ended) {
   for (std::size_t i = 0; i < count; ++i) {
-    co_yield std::string(part_size, static_cast<char>('a' + i % 26));
+    co_yield std::string(letters_size, static_cast<char>('a' + i % 26));
     co_await rondo::yield();
   }
   ended = true;
@@ -22,19 +22,19 @@ async_generator<std::string> parts(std::size_t count, bool& ended) {
 std::string whole(std::size_t count) {
   std::string all;
   for (std::size_t i = 0; i < count; ++i) {
-    all.append(part_size, static_cast<char>('a' + i % 26));
+    all.append(letters_size, static_cast<char>('a' + i % 26));
   }
   return all;
 }
 
-enum class how { plain, sized, in_chunks };
+enum class sending { plain, sized, in_chunks };
 
-http::request put(std::string url, how way, std::size_t count, bool& ended) {
+http::request put_letters(std::string url, sending way, std::size_t count, bool& ended) {
   http::request r("PUT", std::move(url));
   switch (way) {
-    case how::plain: r.body(whole(count)); break;
-    case how::sized: r.body(parts(count, ended), count * part_size); break;
-    case how::in_chunks: r.body(parts(count, ended)); break;
+    case sending::plain: r.body(whole(count)); break;
+    case sending::sized: r.body(letters(count, ended), count * letters_size); break;
+    case sending::in_chunks: r.body(letters(count, ended)); break;
   }
   return r;
 }
@@ -43,11 +43,11 @@ http::session session_for(const nginx_server& server) {
   return http::session(http::session_options().ca_file(server.ca()));
 }
 
-task<> stores(http::session& session, std::string url, how way, std::size_t count) {
+task<> stores(http::session& session, std::string url, sending way, std::size_t count) {
   bool ended = false;
-  const auto stored = co_await session.send(put(url, way, count, ended));
+  const auto stored = co_await session.send(put_letters(url, way, count, ended));
   CHECK(stored.ok());
-  CHECK(ended == (way != how::plain));
+  CHECK(ended == (way != sending::plain));
   const auto back = co_await session.get(url);
   const bool same = back.text() == whole(count);
   CHECK(same);
@@ -60,11 +60,11 @@ struct refusals {
 };
 // A body that is produced is larger than what sockets hold, so that it cannot be gone before the
 // server has looked at it.
-task<> is_refused(http::session& session, std::string url, how way, int status, refusals& all) {
+task<> is_refused(http::session& session, std::string url, sending way, int status, refusals& all) {
   bool ended = false;
   try {
-    const std::size_t count = way == how::plain ? 100 : 400;
-    const auto answer = co_await session.send(put(std::move(url), way, count, ended));
+    const std::size_t count = way == sending::plain ? 100 : 400;
+    const auto answer = co_await session.send(put_letters(std::move(url), way, count, ended));
     if (answer.status == status && !answer.text().empty() && !ended) {
       ++all.answers;
     } else if (all.first_fault.empty()) {
@@ -88,7 +88,7 @@ NGINX_TEST("bodies of all kinds arrive at a server that speaks HTTP/2, several a
   CHECK(first.text() == "HTTP/2.0");
   std::vector<task<>> all;
   int n = 0;
-  for (const how way : {how::plain, how::sized, how::in_chunks}) {
+  for (const sending way : {sending::plain, sending::sized, sending::in_chunks}) {
     for (const std::size_t count : {std::size_t{1}, std::size_t{19}}) {
       all.push_back(stores(session, server.tls("store/" + std::to_string(++n)), way, count));
     }
@@ -97,7 +97,7 @@ NGINX_TEST("bodies of all kinds arrive at a server that speaks HTTP/2, several a
 }
 
 NGINX_TEST("a server that speaks HTTP/2 is heard when it refuses several bodies early") {
-  for (const how way : {how::plain, how::sized, how::in_chunks}) {
+  for (const sending way : {sending::plain, sending::sized, sending::in_chunks}) {
     refusals refused;
     std::size_t answers = 0;
     std::size_t asked = 0;
@@ -107,7 +107,7 @@ NGINX_TEST("a server that speaks HTTP/2 is heard when it refuses several bodies 
       CHECK(first.text() == "HTTP/2.0");
       std::vector<task<>> all;
       for (int i = 0; i < 8; ++i) {
-        const bool is_large = i % 2 == 0 || way != how::in_chunks;  // it says so
+        const bool is_large = i % 2 == 0 || way != sending::in_chunks;  // it says so
         const std::string target = i % 2 == 0 ? "store/" + std::to_string(i) : "refused";
         all.push_back(is_refused(session, server.tls(target), way, is_large ? 413 : 403, refused));
         all.push_back(is_answered(session, server.tls("protocol"), answers));
@@ -131,7 +131,7 @@ NGINX_TEST("a body that may be refused early goes over HTTP/2 unless libcurl wou
     const auto url = server.tls("protocol");
     const auto small = co_await session.send(http::request("PUT", url).body("small"));
     CHECK(small.text() == "HTTP/2.0");
-    auto request = put(url, is_kept ? how::plain : how::in_chunks, 2, ended);
+    auto request = put_letters(url, is_kept ? sending::plain : sending::in_chunks, 2, ended);
     const auto large = co_await session.send(std::move(request));
     CHECK(large.text() == (loses ? "HTTP/1.1" : "HTTP/2.0"));
   }

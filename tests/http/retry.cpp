@@ -25,8 +25,6 @@ http::retry_policy never_in_time() {
   return http::retry_policy().first_delay(4min).max_delay(4min).jitter(0);
 }
 
-http::request get(std::string url) { return http::request("GET", std::move(url)); }
-
 /// An address where nobody listens.
 std::string nobody() {
   const auto listener = rondo::tcp_listener::bind(rondo::endpoint::loopback(0));

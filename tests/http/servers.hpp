@@ -36,14 +36,14 @@
 #include "support/descriptors.hpp"
 #include "support/loop_test.hpp"
 
-#define PYTHON_TEST(name) RONDO_PYTHON_TEST(RONDO_LOOP_JOIN(python_test_, __LINE__), name)
+#define PYTHON_TEST(name) RONDO_PYTHON_TEST(RONDO_LOOP_JOIN(python_test_, __COUNTER__), name)
 #define RONDO_PYTHON_TEST(body, name)                            \
   static rondo::task<> body(rondo::test::python_server& server); \
   ON_BOTH_RINGS(name, rondo::test::python_server the_server;     \
                 rondo::run(body(the_server));)                   \
   static rondo::task<> body([[maybe_unused]] rondo::test::python_server& server)
 
-#define NGINX_TEST(name) RONDO_NGINX_TEST(RONDO_LOOP_JOIN(nginx_test_, __LINE__), name)
+#define NGINX_TEST(name) RONDO_NGINX_TEST(RONDO_LOOP_JOIN(nginx_test_, __COUNTER__), name)
 #define RONDO_NGINX_TEST(body, name)                                                     \
   static rondo::task<> body(rondo::test::nginx_server& server);                          \
   ON_BOTH_RINGS(                                                                         \
@@ -286,6 +286,12 @@ class deaf_listener {
   tcp_listener listener_;
   std::array<descriptor, 4> fillers_;
 };
+
+inline http::request get(std::string url) { return http::request("GET", std::move(url)); }
+inline task<std::string> text_of(http::session& session, std::string url) {
+  auto answer = co_await session.get(std::move(url));
+  co_return std::move(answer).raise_for_status().text();
+}
 
 /// The error with which a request fails.
 template <typename A>

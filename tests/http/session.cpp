@@ -37,11 +37,6 @@ class environment_variable {
   const char* name_;
 };
 
-rondo::task<std::string> text_of(http::session& session, std::string url) {
-  auto answer = co_await session.get(std::move(url));
-  co_return std::move(answer).raise_for_status().text();
-}
-
 }  // namespace
 
 PYTHON_TEST("get gives status, header fields, body, URL and timings") {

@@ -15,8 +15,8 @@ using rondo::task;
 namespace {
 
 /// What byte number `at` of a long body is.
-constexpr std::size_t part_size = 65536;
-char byte_at(std::size_t at) { return static_cast<char>('a' + at % part_size % 23); }
+constexpr std::size_t long_body_part = 65536;
+char byte_at(std::size_t at) { return static_cast<char>('a' + at % long_body_part % 23); }
 constexpr std::size_t long_body = std::size_t{64} << 20;
 
 std::size_t sent = 0;
@@ -25,7 +25,7 @@ task<> pours(rondo::tcp_stream peer) {
   static_cast<void>(co_await read_request(peer));
   co_await peer.write("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(long_body) +
                       "\r\n\r\n");
-  std::string part(part_size, '\0');
+  std::string part(long_body_part, '\0');
   for (std::size_t i = 0; i < part.size(); ++i) part[i] = byte_at(i);
   for (sent = 0; sent < long_body; sent += part.size()) co_await peer.write(part);
   co_await until_the_peer_ends(peer);
@@ -62,8 +62,6 @@ task<> moves_to_nowhere(rondo::tcp_stream peer) {
   co_await until_the_peer_ends(peer);
 }
 
-http::request get(std::string url) { return http::request("GET", std::move(url)); }
-
 task<std::string> rest_of(http::streamed_response& answer, std::size_t step = 10'000) {
   std::string all;
   std::string part(step, '\0');
@@ -78,7 +76,7 @@ task<std::string> body_of(http::session& session, std::string url) {
   co_return co_await rest_of(answer);
 }
 
-void put(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
+void put_text(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
 std::string content(const std::string& path) {
   std::ostringstream text;
   text << std::ifstream(path).rdbuf();
@@ -410,7 +408,7 @@ PYTHON_TEST("a stream and a download are the session's that was asked, wherever 
 
 PYTHON_TEST("a download is in the file when it ends, and says how far it is") {
   const temporary_folder folder;
-  put(folder / "f", "the old one");
+  put_text(folder / "f", "the old one");
   http::session session;
   std::uint64_t last = 0;
   std::uint64_t of = 0;
@@ -435,7 +433,7 @@ PYTHON_TEST("a download is in the file when it ends, and says how far it is") {
 
 PYTHON_TEST("a download that fails leaves the file as it was") {
   const temporary_folder folder;
-  put(folder / "f", "the old one");
+  put_text(folder / "f", "the old one");
   http::session session;
   const auto status = co_await error_of(session.download(server / "status/500", folder / "f"));
   CHECK(status.kind() == http::error_kind::status);

@@ -82,7 +82,7 @@ async_generator<std::string> breaks() {
 
 http::request post(std::string url) { return http::request("POST", std::move(url)); }
 
-task<std::string> text_of(http::session& session, http::request request) {
+task<std::string> text_for(http::session& session, http::request request) {
   const auto answer = co_await session.send(std::move(request));
   co_return answer.text();
 }
@@ -398,12 +398,12 @@ LOOP_TEST("a body may end when its request, after a redirect, waits for a connec
     http::session session(http::session_options().max_connections_per_host(1));
     auto here = rondo::tcp_listener::bind(rondo::endpoint::loopback(0));
     auto there = rondo::tcp_listener::bind(rondo::endpoint::loopback(0));
-    auto busy = spawn(text_of(session, http::request("GET", url_of(there))));
+    auto busy = spawn(text_for(session, http::request("GET", url_of(there))));
     auto kept = co_await there.accept();
     static_cast<void>(co_await read_request(kept));
 
     rondo::event end;
-    auto text = spawn(text_of(session, post(url_of(here)).body(word_and_an_end(end), size)));
+    auto text = spawn(text_for(session, post(url_of(here)).body(word_and_an_end(end), size)));
     auto peer = co_await here.accept();
     std::string begun = co_await read_head(peer);
     co_await read_word(peer, std::move(begun), "word");
@@ -425,7 +425,7 @@ LOOP_TEST("a body may end when its request, after a redirect, waits for a connec
 LOOP_TEST("a body that was nothing can be sent again after a redirect") {
   http::session session;
   auto listener = rondo::tcp_listener::bind(rondo::endpoint::loopback(0));
-  auto text = spawn(text_of(session, post(url_of(listener)).body(words<>())));
+  auto text = spawn(text_for(session, post(url_of(listener)).body(words<>())));
   auto peer = co_await listener.accept();
   std::string begun = co_await read_head(peer);
   co_await read_body(peer, std::move(begun));

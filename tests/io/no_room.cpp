@@ -20,16 +20,6 @@ rondo::task<int> answer() {
   co_return 42;
 }
 
-rondo::loop_options with_entries(unsigned entries) {
-  rondo::loop_options options;
-  options.entries = entries;
-  return options;
-}
-
-bool contains(const std::string& text, const char* words) {
-  return text.find(words) != std::string::npos;
-}
-
 /// In a process whose limit leaves this many descriptors free: 0 if a loop works, 1 if it says what
 /// to do, and anything else if it does not.
 int with_free_descriptors(rlim_t free) {

@@ -117,12 +117,6 @@ bool a_kernel_thread_waits() {
   return false;
 }
 
-rondo::loop_options with_entries(unsigned entries) {
-  rondo::loop_options options;
-  options.entries = entries;
-  return options;
-}
-
 }  // namespace
 
 // What a struct may say

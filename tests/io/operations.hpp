@@ -7,6 +7,7 @@
 #include <linux/io_uring.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <array>
@@ -44,9 +45,18 @@ inline std::string text_in(const std::string& path) {
 }
 inline void put(const std::string& path, std::string_view content) {
   const descriptor file(::open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600));
-  if (::write(file.native_handle(), content.data(), content.size()) < 0) {
+  if (::write(file.native_handle(), content.data(), content.size()) !=
+      static_cast<ssize_t>(content.size())) {
     throw std::system_error(errno, std::system_category(), path);
   }
+}
+
+inline struct stat status_of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    throw std::system_error(errno, std::system_category(), path);
+  }
+  return status;
 }
 
 /// Starts something, cancels it once the kernel has it, and tells how it ended.

@@ -59,10 +59,6 @@ std::string refusal(std::size_t count, std::size_t size) {
   }
 }
 
-bool contains(const std::string& text, const char* words) {
-  return text.find(words) != std::string::npos;
-}
-
 }  // namespace
 
 LOOP_TEST("registered buffers lie one behind the other, from the begin of a page on") {

@@ -13,32 +13,32 @@ using rondo::backend;
 
 namespace {
 
-rondo::task<int> answer() {
+rondo::task<int> forty_two() {
   co_await rondo::io::nop();
   co_return 42;
 }
 
-struct chosen {
+struct choice {
   backend which;
   std::string reason;
 };
-chosen chosen_with(backend option) {
+choice chosen_with(backend option) {
   rondo::event_loop loop(with_backend(option));
-  CHECK(loop.run(answer()) == 42);
+  CHECK(loop.run(forty_two()) == 42);
   return {loop.backend(), std::string(loop.backend_reason())};
 }
 
 }  // namespace
 
 TEST_CASE("a loop on epoll can be asked for in the options, and says so") {
-  const chosen c = chosen_with(backend::epoll);
+  const choice c = chosen_with(backend::epoll);
   CHECK(c.which == backend::epoll);
   CHECK(c.reason == "epoll: loop_options ask for it");
 }
 
 TEST_CASE("a loop on epoll can be asked for in the environment, and says so") {
   const on_ring here("epoll");
-  const chosen c = chosen_with(backend::automatic);
+  const choice c = chosen_with(backend::automatic);
   CHECK(c.which == backend::epoll);
   CHECK(c.reason == "epoll: RONDO_BACKEND=epoll");
 }
@@ -47,7 +47,7 @@ TEST_CASE("where io_uring works, it is what automatic takes, and it says with wh
   if (!io_uring_works()) SKIP("needs io_uring");
   for (const char* name : {"", "automatic", "io_uring"}) {
     const on_ring here(name);
-    const chosen c = chosen_with(backend::automatic);
+    const choice c = chosen_with(backend::automatic);
     CHECK(c.which == backend::io_uring);
     CHECK_THAT(c.reason, ContainsSubstring("io_uring: "));
   }

@@ -14,6 +14,7 @@
 
 #include <rondo/core/source_location.hpp>
 
+#include "loop/told.hpp"
 #include "support/loop_test.hpp"
 
 using namespace std::chrono_literals;
@@ -27,26 +28,13 @@ using rondo::spawn_options;
 using rondo::task;
 using rondo::unhandled_error;
 using rondo::yield;
-using kind = unhandled_error::kind;
 
 namespace {
-
-struct told {
-  kind what;
-  std::string name;
-  std::string message;
-};
 
 // Options are named as one needs them, without a warning about the others.
 const loop_options only_this{.debug = true};
 
-loop_options debugging(std::vector<told>& all) {
-  loop_options options = only_this;
-  options.on_unhandled = [&all](const unhandled_error& e) {
-    all.push_back({e.what, std::string(e.name), e.message});
-  };
-  return options;
-}
+loop_options debugging(std::vector<told>& all) { return kept_in(all, only_this); }
 
 /// More than the default threshold.
 void block() { std::this_thread::sleep_for(150ms); }
@@ -77,7 +65,7 @@ ON_BOTH_RINGS("debug: a task that keeps the loop is reported, with its name and 
       []() -> task<> { co_await spawn(hog(), spawn_options{.name = "hog"}); }(),
       debugging(all));
   REQUIRE(all.size() == 1);
-  CHECK(all[0].what == kind::slow_resume);
+  CHECK(all[0].what == unhandled_error::kind::slow_resume);
   CHECK(all[0].name == "hog");
   CHECK_THAT(all[0].message, ContainsSubstring("task hog kept the loop for "));
   CHECK_THAT(all[0].message,
@@ -96,7 +84,7 @@ ON_BOTH_RINGS("debug: so is one that does before it waits for anything, and the 
       }(),
       debugging(all));
   REQUIRE(all.size() == 2);
-  CHECK(all[0].what == kind::slow_resume);
+  CHECK(all[0].what == unhandled_error::kind::slow_resume);
   CHECK(all[0].name.empty());
   CHECK_THAT(all[0].message, ContainsSubstring("a task kept the loop for "));
   CHECK_THAT(all[0].message, ContainsSubstring("from its start on"));
@@ -139,7 +127,7 @@ ON_BOTH_RINGS("debug: a task that was made and not awaited is reported", {
       }(),
       debugging(all));
   REQUIRE(all.size() == 1);
-  CHECK(all[0].what == kind::never_awaited);
+  CHECK(all[0].what == unhandled_error::kind::never_awaited);
   CHECK_THAT(all[0].message, ContainsSubstring("without having been awaited"));
 })
 
@@ -168,7 +156,7 @@ ON_BOTH_RINGS("debug: tasks that an error keeps from starting were not forgotten
         co_await ends.close();
       }(),
       debugging(all));
-  for (const told& each : all) CHECK(each.what != kind::never_awaited);
+  for (const told& each : all) CHECK(each.what != unhandled_error::kind::never_awaited);
 })
 
 ON_BOTH_RINGS("debug: a task that is left when the root ends is reported, with what it waits for", {
@@ -184,7 +172,7 @@ ON_BOTH_RINGS("debug: a task that is left when the root ends is reported, with w
       }(),
       debugging(all));
   REQUIRE(all.size() == 1);
-  CHECK(all[0].what == kind::left_over);
+  CHECK(all[0].what == unhandled_error::kind::left_over);
   CHECK(all[0].name == "forgotten");
   CHECK_THAT(all[0].message,
              ContainsSubstring("task forgotten was left when the root had ended, and is canceled: "

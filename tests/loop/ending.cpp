@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "loop/told.hpp"
 #include "support/descriptors.hpp"
 #include "support/loop_test.hpp"
 
@@ -24,21 +25,12 @@ using rondo::spawn;
 using rondo::spawn_options;
 using rondo::task;
 using rondo::unhandled_error;
-using kind = unhandled_error::kind;
 
 namespace {
 
-struct told {
-  kind what;
-  std::string message;
-};
-
 loop_options patient_for(std::chrono::nanoseconds timeout, std::vector<told>& all) {
-  loop_options options;
+  loop_options options = kept_in(all);
   options.drain_timeout = timeout;
-  options.on_unhandled = [&all](const unhandled_error& e) {
-    all.push_back({e.what, e.message});
-  };
   return options;
 }
 
@@ -60,7 +52,7 @@ ON_BOTH_RINGS("what has not ended within drain_timeout is shown, and run throws 
   event_loop loop(patient_for(20ms, all));
   CHECK_THROWS_AS(loop.run(leave(e)), drain_error);
   REQUIRE(all.size() == 1);
-  CHECK(all[0].what == kind::left_over);
+  CHECK(all[0].what == unhandled_error::kind::left_over);
   CHECK_THAT(all[0].message,
              ContainsSubstring("has not ended within drain_timeout:\nstubborn: shield"));
   CHECK_THAT(all[0].message, ContainsSubstring("\n  event"));
@@ -125,7 +117,7 @@ ON_BOTH_RINGS("drain_error is thrown instead of the root's error, which is repor
   };
   CHECK_THROWS_AS(loop.run(root(e)), drain_error);
   REQUIRE(all.size() == 2);
-  CHECK(all[1].what == kind::suppressed);
+  CHECK(all[1].what == unhandled_error::kind::suppressed);
   CHECK(all[1].message == "the root's own");
   loop.post([&e] { e.set(); });
   loop.run([]() -> task<> { co_await sleep_for(1ms); }());

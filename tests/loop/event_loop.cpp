@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "loop/tasks.hpp"
 #include "support/descriptors.hpp"
 #include "support/heap.hpp"
 #include "support/loop_test.hpp"
@@ -21,21 +22,9 @@ using namespace rondo::test;
 
 namespace {
 
-template <typename T>
-rondo::task<T> giving(T value) {
-  co_await rondo::yield();
-  co_return value;
-}
 rondo::task<int&> giving_reference(int& n) {
   co_await rondo::yield();
   co_return n;
-}
-rondo::task<> throwing() {
-  co_await rondo::yield();
-  throw std::runtime_error("the root failed");
-}
-rondo::task<> for_ever() {
-  for (;;) co_await rondo::sleep_for(1h);
 }
 rondo::task<> stopping_itself() {
   rondo::event_loop::current().stop();
@@ -511,7 +500,7 @@ TEST_CASE("a failure that nobody asked for is reported once") {
   rondo::event_loop loop(options);
   static_cast<void>(loop.spawn(throwing(), {.name = "worker"}));
   loop.run(yields(10));
-  CHECK(reports == std::vector<std::string>{"worker: the root failed"});
+  CHECK(reports == std::vector<std::string>{"worker: it failed"});
 }
 
 ON_BOTH_RINGS("who is ready when a root that is no task ends is canceled before it runs", {
@@ -537,6 +526,6 @@ TEST_CASE("the default report is one line on stderr, and nothing for suppressed 
   });
   CHECK(exited_with(printed.status, 0));
   CHECK(printed.text ==
-        "rondo: unhandled error in task worker: the root failed\n"
-        "rondo: unhandled error in a task: the root failed\n");
+        "rondo: unhandled error in task worker: it failed\n"
+        "rondo: unhandled error in a task: it failed\n");
 }

@@ -32,8 +32,6 @@ rondo::task<int> failing() {
   throw std::runtime_error("the submitted task failed");
 }
 
-rondo::task<> for_ever() { co_await rondo::sleep_for(std::chrono::hours(1000)); }
-
 }  // namespace
 
 LOOP_TEST("posts run in the order in which they were posted, and not inside post") {

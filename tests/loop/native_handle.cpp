@@ -97,16 +97,13 @@ task<> reading(int fd, int times, int& got) {
     got += static_cast<int>(co_await rondo::io::read(fd, rondo::mutable_buffer(&byte, 1)));
   }
 }
-task<> for_ever() {
-  for (;;) co_await sleep_for(24h);
-}
 
 /// A gate, as locks and channels are made: a list of those who wait.
-class gate {
+class gate_of_tasks {
  public:
   class state : public rondo::detail::place_in_list {
    public:
-    explicit state(gate& g) noexcept : gate_(g) {}
+    explicit state(gate_of_tasks& g) noexcept : gate_(g) {}
     bool start(rondo::detail::scope& line, rondo::detail::continuation told) noexcept {
       return line.canceled() ? refuse(line, told) : wait_in(gate_.waiting_, line, told, kind);
     }
@@ -114,16 +111,16 @@ class gate {
    private:
     static constexpr rondo::detail::leaf_kind kind{"gate", &end_canceled};
 
-    gate& gate_;
+    gate_of_tasks& gate_;
   };
   class passing : public rondo::detail::only_in_rondo {
    public:
     using state_type = state;
-    explicit passing(gate& g) noexcept : gate_(&g) {}
-    operator gate&() const noexcept { return *gate_; }
+    explicit passing(gate_of_tasks& g) noexcept : gate_(&g) {}
+    operator gate_of_tasks&() const noexcept { return *gate_; }
 
    private:
-    gate* gate_;
+    gate_of_tasks* gate_;
   };
   passing pass() noexcept { return passing(*this); }
   void open() noexcept { waiting_.wake_all(); }
@@ -384,8 +381,8 @@ TEST_CASE("an operation that is nobody's task is canceled between turns") {
 TEST_CASE("whoever waits in a list is woken between turns, and the host is, too") {
   rondo::event_loop loop;
   host h(loop);
-  gate g;
-  const auto passes = [](gate& closed) -> task<> { co_await closed.pass(); };
+  gate_of_tasks g;
+  const auto passes = [](gate_of_tasks& closed) -> task<> { co_await closed.pass(); };
   auto one = loop.spawn(passes, std::ref(g));
   auto other = loop.spawn(passes, std::ref(g));
   h.settle();

@@ -7,11 +7,11 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <atomic>
 #include <chrono>
 #include <string>
 #include <thread>
 
+#include "loop/gate_of_calls.hpp"
 #include "support/descriptors.hpp"
 #include "support/loop_test.hpp"
 #include "support/ring_here.hpp"
@@ -24,22 +24,6 @@ namespace opcode = rondo::detail::opcode;
 
 namespace {
 
-/// An operation that no kernel has: a thread waits until the gate is open.
-constexpr std::uint8_t gated = 210;
-std::atomic<int> at_the_gate{0};
-std::atomic<bool> gate_is_open{false};
-struct gate {
-  gate() {
-    at_the_gate = 0;
-    gate_is_open = false;
-    io::register_emulation(gated, [](const io_uring_sqe& e) -> int {
-      ++at_the_gate;
-      while (!gate_is_open) std::this_thread::sleep_for(1ms);
-      return ::fcntl(e.fd, F_GETFD) >= 0 ? static_cast<int>(e.len) : -errno;
-    });
-  }
-  ~gate() { io::register_emulation(gated, nullptr); }
-};
 struct gated_op {
   using value_type = int;
   static constexpr const char* name = "gated";
@@ -88,12 +72,12 @@ LOOP_TEST("a file is resized, where the kernel has no operation for it") {
 }
 
 LOOP_TEST("what is carried out beside the kernel wakes a loop that sleeps") {
-  gate g;
+  gate_of_calls gate;
   auto passing = rondo::spawn([]() -> task<int> { co_return co_await pass_gate(0, 7); });
-  std::thread opener([] {
-    while (at_the_gate == 0) std::this_thread::sleep_for(1ms);
+  std::thread opener([&gate] {
+    gate.until_there_are(1);
     std::this_thread::sleep_for(20ms);
-    gate_is_open = true;
+    gate.open();
   });
   const int number = co_await passing;
   opener.join();
@@ -101,7 +85,7 @@ LOOP_TEST("what is carried out beside the kernel wakes a loop that sleeps") {
 }
 
 LOOP_TEST("the loop goes on with the kernel while something is carried out beside it") {
-  gate g;
+  gate_of_calls gate;
   auto passing = rondo::spawn([]() -> task<int> { co_return co_await pass_gate(0, 7); });
   pipe_ends pipe;
   for (int i = 0; i < 100; ++i) {
@@ -111,13 +95,13 @@ LOOP_TEST("the loop goes on with the kernel while something is carried out besid
   }
   co_await rondo::sleep_for(5ms);
   CHECK_FALSE(passing.done());
-  gate_is_open = true;
+  gate.open();
   const int number = co_await passing;
   CHECK(number == 7);
 }
 
 LOOP_TEST("what is carried out beside the kernel loses its turn when it is canceled before") {
-  gate g;
+  gate_of_calls gate;
   // All threads are at the gate, so another has to wait.
   std::vector<rondo::join_handle<int>> passing;
   const auto pass = [](unsigned number) -> task<int> { co_return co_await pass_gate(0, number); };
@@ -134,7 +118,7 @@ LOOP_TEST("what is carried out beside the kernel loses its turn when it is cance
   passing[0].cancel();
   co_await rondo::sleep_for(1ms);
   CHECK_FALSE(passing[0].done());
-  gate_is_open = true;
+  gate.open();
   for (unsigned i = 0; i < most; ++i) {
     const unsigned number = static_cast<unsigned>(co_await passing[i]);
     CHECK(number == i);
@@ -143,7 +127,7 @@ LOOP_TEST("what is carried out beside the kernel loses its turn when it is cance
 }
 
 LOOP_TEST("closing waits for what is carried out beside the kernel on the descriptor") {
-  gate g;
+  gate_of_calls gate;
   pipe_ends pipe;
   const int fd = pipe.out();
   auto passing = rondo::spawn([](int on) -> task<int> { co_return co_await pass_gate(on, 7); }, fd);
@@ -153,7 +137,7 @@ LOOP_TEST("closing waits for what is carried out beside the kernel on the descri
   co_await rondo::sleep_for(5ms);
   CHECK_FALSE(closing.done());
   CHECK(::fcntl(fd, F_GETFD) >= 0);
-  gate_is_open = true;
+  gate.open();
   const int number = co_await passing;
   co_await closing;
   CHECK(number == 7);
@@ -161,13 +145,13 @@ LOOP_TEST("closing waits for what is carried out beside the kernel on the descri
 }
 
 LOOP_TEST("what a thread is told to give up goes on, however busy the loop is") {
-  gate g;
+  gate_of_calls gate;
   const pipe_ends pipe;
   auto passing = rondo::spawn(code_of(pass_gate(pipe.out(), 7)));
   co_await until([] { return at_the_gate == 1; });
   passing.cancel();
   co_await rondo::yield();
-  gate_is_open = true;
+  gate.open();
   while (!passing.done()) co_await rondo::yield();
   const std::error_code code = co_await std::move(passing);
   CHECK(!code);
@@ -181,12 +165,12 @@ LOOP_TEST("an opcode that neither the kernel nor the library knows is an error")
 TEST_CASE("a loop that ends waits for what is beside the kernel, and leaves nothing open") {
   const auto before = rondo_test::open_descriptors();
   {
-    gate g;
+    gate_of_calls gate;
     rondo::event_loop loop;
-    std::thread opener([] {
-      while (at_the_gate == 0) std::this_thread::sleep_for(1ms);
+    std::thread opener([&gate] {
+      gate.until_there_are(1);
       std::this_thread::sleep_for(10ms);
-      gate_is_open = true;
+      gate.open();
     });
     loop.run([]() -> task<> {
       static_cast<void>(rondo::spawn(code_of(pass_gate(0, 7))));

@@ -12,7 +12,6 @@
 #include <sys/wait.h>
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <map>
 #include <optional>
@@ -20,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "loop/gate_of_calls.hpp"
 #include "support/descriptors.hpp"
 #include "support/heap.hpp"
 #include "support/loop_test.hpp"
@@ -148,32 +148,9 @@ class server {
 
 void write_byte(int fd, char byte = 'x') { REQUIRE(::write(fd, &byte, 1) == 1); }
 
-/// A system call of a test's own: a thread that carries it out waits at the gate.
-constexpr std::uint8_t gated = 200;
-std::atomic<int> at_the_gate{0};
-std::atomic<bool> gate_is_open{false};
-int wait_at_the_gate(const io_uring_sqe& e) {
-  ++at_the_gate;
-  while (!gate_is_open) std::this_thread::sleep_for(1ms);
-  return ::fcntl(e.fd, F_GETFD) >= 0 ? 7 : -errno;
-}
-struct gate {
-  gate() {
-    at_the_gate = 0;
-    gate_is_open = false;
-    rondo::io::register_emulation(gated, &wait_at_the_gate);
-  }
-  ~gate() {
-    open();
-    rondo::io::register_emulation(gated, nullptr);
-  }
-  void open() { gate_is_open = true; }
-  void until_there_are(int count) {
-    while (at_the_gate < count) std::this_thread::sleep_for(1ms);
-  }
-};
+/// Its answer will be 7.
 void ask_gate(server& s, std::uint64_t number, int fd) {
-  io_uring_prep_rw(gated, s.ask(number), fd, nullptr, 0, 0);
+  io_uring_prep_rw(gated, s.ask(number), fd, nullptr, 7, 0);
   s.named();
 }
 
@@ -636,28 +613,28 @@ TEST_CASE("a poll is removed by its number, and nothing else is") {
 }
 
 TEST_CASE("a thread that has not begun with an entry loses it to a cancellation") {
-  gate g;
+  gate_of_calls gate;
   server s(8, 1);
   ask_gate(s, 1, 0);
   ask_gate(s, 2, 0);
   s.enter();
-  g.until_there_are(1);
+  gate.until_there_are(1);
   s.cancel(3, 2);
   CHECK(s.at_once() == std::vector<answer>{{2, -ECANCELED, 0}, {3, 0, 0}});
-  g.open();
+  gate.open();
   CHECK(s.one_later() == answer{1, 7, 0});
   CHECK(at_the_gate == 1);
 }
 
 TEST_CASE("a thread that has begun is told to give up, and its own result counts") {
-  gate g;
+  gate_of_calls gate;
   server s;
   ask_gate(s, 1, 0);
   s.enter();
-  g.until_there_are(1);
+  gate.until_there_are(1);
   s.cancel(2, 1);
   CHECK(s.at_once() == std::vector<answer>{{2, -EALREADY, 0}});
-  g.open();
+  gate.open();
   CHECK(s.one_later() == answer{1, 7, 0});  // it does not obey signals
 }
 
@@ -685,12 +662,12 @@ TEST_CASE("a system call that waits on a thread is ended by a cancellation, when
 // Closing
 
 TEST_CASE("who is about to close is told when no thread uses the descriptor any more") {
-  gate g;
+  gate_of_calls gate;
   server s;
   const pipe_ends pipe;
   ask_gate(s, 1, pipe.out());
   s.enter();
-  g.until_there_are(1);
+  gate.until_there_are(1);
   s.until_unused(2, pipe.out());
   s.until_unused(3, pipe.in());  // which nobody uses
   CHECK(s.at_once() == std::vector<answer>{{3, 0, 0}});
@@ -698,7 +675,7 @@ TEST_CASE("who is about to close is told when no thread uses the descriptor any 
   CHECK(s.at_once().empty());
   s.cancel(4, 2);  // it gives something back, so it is not canceled
   CHECK(s.at_once() == std::vector<answer>{{4, -ENOENT, 0}});
-  g.open();
+  gate.open();
   auto results = s.results_of(2);
   CHECK(results == std::map<std::uint64_t, int>{{1, 7}, {2, 0}});
 }
@@ -719,7 +696,7 @@ TEST_CASE("a thread that works in a folder uses the folder's descriptor") {
 }
 
 TEST_CASE("who is about to close hears that there is no memory for waiting") {
-  gate g;
+  gate_of_calls gate;
   server s;
   const pipe_ends pipe;
   for (std::uint64_t i = 1; i <= 64; ++i) {  // as many as there is room for
@@ -727,30 +704,30 @@ TEST_CASE("who is about to close hears that there is no memory for waiting") {
     ask_gate(s, i, pipe.out());
   }
   s.enter();
-  g.until_there_are(1);
+  gate.until_there_are(1);
   s.until_unused(100, pipe.out());
   rondo::testing::fail_allocation(1);
   s.enter();
   CHECK(rondo::testing::allocation_failed());
   CHECK(s.take() == std::vector<answer>{{100, -ENOMEM, 0}});
-  g.open();
+  gate.open();
   for (std::size_t answered = 0; answered < 64;) answered += s.later().size();
 }
 
 TEST_CASE("a close that waits for a thread is carried out, even when it is canceled") {
   const temporary_folder folder;
   const pipe_ends pipe;
-  gate g;
+  gate_of_calls gate;
   server s(8, 1);
   ask_gate(s, 1, pipe.out());
   s.enter();
-  g.until_there_are(1);  // the only thread
+  gate.until_there_are(1);  // the only thread
   const int fd = ::open((folder / "file").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
   REQUIRE(fd >= 0);
   s.close(2, fd);
   s.cancel(3, 2);
   CHECK(s.at_once() == std::vector<answer>{{3, -ENOENT, 0}});
-  g.open();
+  gate.open();
   auto results = s.results_of(2);
   CHECK(results == std::map<std::uint64_t, int>{{1, 7}, {2, 0}});
   CHECK(::fcntl(fd, F_GETFD) == -1);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "loop/tasks.hpp"
 #include "support/heap.hpp"
 #include "support/loop_test.hpp"
 
@@ -22,20 +23,8 @@ using rondo::task;
 namespace {
 
 template <typename T>
-task<T> giving(T value) {
-  co_await rondo::yield();
-  co_return value;
-}
-template <typename T>
 task<T> giving_at_once(T value) {
   co_return value;
-}
-task<> throwing() {
-  co_await rondo::yield();
-  throw std::runtime_error("it failed");
-}
-task<> for_ever() {
-  for (;;) co_await rondo::sleep_for(1h);
 }
 task<> waiting_for(join_handle<>& h) { co_await h; }
 

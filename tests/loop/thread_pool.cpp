@@ -60,7 +60,7 @@ struct counting_job : thread_pool::job {
 };
 
 /// Holds threads up until it is opened.
-class gate {
+class gate_of_threads {
  public:
   void pass() {
     std::unique_lock lock(mutex_);
@@ -85,13 +85,13 @@ class gate {
 };
 
 struct gate_job : thread_pool::job {
-  explicit gate_job(gate& g) : job(&gate_job::call), place(g) {}
+  explicit gate_job(gate_of_threads& g) : job(&gate_job::call), place(g) {}
   static void call(job& self) noexcept {
     auto& j = static_cast<gate_job&>(self);
     j.thread = ::gettid();
     j.place.pass();
   }
-  gate& place;
+  gate_of_threads& place;
   std::atomic<pid_t> thread{0};
 };
 
@@ -111,7 +111,7 @@ bool sleeps(pid_t thread) {
   return name_end != text.npos && text.size() > name_end + 2 && text[name_end + 2] == 'S';
 }
 
-void wait_for(const std::atomic<int>& count, int target) {
+void until_it_is(const std::atomic<int>& count, int target) {
   while (count.load() < target) std::this_thread::yield();
 }
 
@@ -132,7 +132,7 @@ TEST_CASE("as many jobs run at once as the pool has threads") {
 }
 
 TEST_CASE("no more jobs run at once than the pool has threads, and those do all jobs") {
-  gate held;
+  gate_of_threads held;
   std::deque<gate_job> holding;
   std::deque<where_job> waiting;
   thread_pool pool(3);
@@ -183,7 +183,7 @@ TEST_CASE("jobs start in the order in which they came") {
   std::deque<ordered> jobs;
   thread_pool pool(1);
   for (int i = 0; i < 500; ++i) pool.submit(jobs.emplace_back(log, done, i));
-  wait_for(done, 500);
+  until_it_is(done, 500);
   CHECK(std::is_sorted(log.begin(), log.end()));
 }
 
@@ -202,7 +202,7 @@ TEST_CASE("a job that has not begun is taken back, wherever it stands in the que
   counting_job late(count);
   pool.submit(late);
   release.join();
-  wait_for(count, 3);
+  until_it_is(count, 3);
   while (!first.done) std::this_thread::yield();
   CHECK(count == 3);
   CHECK_FALSE(pool.remove(first));
@@ -216,7 +216,7 @@ TEST_CASE("a pool without jobs ends at once, and its threads with it") {
     std::deque<counting_job> jobs;
     thread_pool pool(4);
     for (int i = 0; i < 8; ++i) pool.submit(jobs.emplace_back(count));
-    wait_for(count, 8 * (round + 1));
+    until_it_is(count, 8 * (round + 1));
   }
   CHECK(std::chrono::steady_clock::now() - begin < 9s);  // idle threads leave after ten
 }
@@ -232,6 +232,6 @@ TEST_CASE("jobs are taken back while threads take them: each is run or taken bac
     pool.submit(j);
     if (i % 3 == 0 && pool.remove(j)) ++taken;
   }
-  wait_for(ran, count - taken);
+  until_it_is(ran, count - taken);
   CHECK(ran + taken == count);
 }

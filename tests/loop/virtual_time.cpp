@@ -63,7 +63,7 @@ task<> noting(moments& log, time_point begin, nanoseconds duration) {
 }
 
 /// Neither a timer nor anything in flight will ever wake it.
-task<> for_ever() { co_await sleep_until(time_point::max()); }
+task<> until_the_end_of_time() { co_await sleep_until(time_point::max()); }
 
 task<std::size_t> reading_a_byte(int fd) {
   char byte = 0;
@@ -112,7 +112,7 @@ template <typename A>
 void check_that_nothing_is_left_of(A what) {
   const auto root = [](A first) -> task<> {
     co_await std::move(first);
-    co_await for_ever();
+    co_await until_the_end_of_time();
   };
   rondo::event_loop loop(with_grace(0ns));
   const std::string words = words_of_deadlock([&] { loop.run(root(std::move(what))); });
@@ -280,17 +280,18 @@ VIRTUAL_TEST("a limit ends what it limits at its moment, and not before") {
   const std::error_code expired = co_await limited(1s, 1min);
   CHECK(expired == std::errc::timed_out);
   CHECK(now() == begin + 2h - 1ns + 1s);
-  const std::error_code deadline = co_await code_of(rondo::with_deadline(begin + 3h, for_ever()));
+  const std::error_code deadline =
+      co_await code_of(rondo::with_deadline(begin + 3h, until_the_end_of_time()));
   CHECK(deadline == std::errc::timed_out);
   CHECK(now() == begin + 3h);
 }
 
 VIRTUAL_TEST("of two limits the shorter one counts, and a limit that is moved counts where it is") {
   const time_point begin = now();
-  const auto inner = co_await rondo::try_for(2s, rondo::try_for(1s, for_ever()));
+  const auto inner = co_await rondo::try_for(2s, rondo::try_for(1s, until_the_end_of_time()));
   CHECK(inner.has_value());
   CHECK(now() == begin + 1s);
-  const auto outer = co_await rondo::try_for(1s, rondo::try_for(2s, for_ever()));
+  const auto outer = co_await rondo::try_for(1s, rondo::try_for(2s, until_the_end_of_time()));
   CHECK_FALSE(outer.has_value());
   CHECK(now() == begin + 2s);
 
@@ -604,7 +605,7 @@ TEST_CASE("how the kernel's operations are told apart") {
 
 namespace {
 /// A task that waits for the end of another.
-task<> waiting_for(rondo::join_handle<>& other) { co_await other.wait(); }
+task<> waiting_for_the_end_of(rondo::join_handle<>& other) { co_await other.wait(); }
 
 struct ring_of_two {
   rondo::join_handle<> a;
@@ -612,8 +613,8 @@ struct ring_of_two {
 };
 task<> two_that_wait_for_each_other() {
   ring_of_two ring;
-  ring.a = rondo::spawn({.name = "chicken"}, [&ring] { return waiting_for(ring.b); });
-  ring.b = rondo::spawn({.name = "egg"}, [&ring] { return waiting_for(ring.a); });
+  ring.a = rondo::spawn({.name = "chicken"}, [&ring] { return waiting_for_the_end_of(ring.b); });
+  ring.b = rondo::spawn({.name = "egg"}, [&ring] { return waiting_for_the_end_of(ring.a); });
   co_await ring.a.wait();
 }
 }  // namespace
@@ -626,20 +627,21 @@ TEST_CASE("a deadlock is reported with the names of those who wait") {
   }
   CHECK_FALSE(loop.run_once());  // nothing is left of it
   CHECK_NOTHROW(loop.run(sleep_for(1h)));
-  CHECK_THROWS_AS(rondo::run(for_ever(), loop_options::virtual_time()), std::logic_error);
+  CHECK_THROWS_AS(rondo::run(until_the_end_of_time(), loop_options::virtual_time()),
+                  std::logic_error);
 }
 
 TEST_CASE("a deadlock names the children of groups, and counts those without a name") {
   const auto root = [](int named, int unnamed) -> task<> {
     const auto body = [](rondo::task_group& group, int count) -> task<> {
       for (int i = 0; i < count; ++i) {
-        group.spawn({.name = "worker " + std::to_string(i)}, for_ever);
+        group.spawn({.name = "worker " + std::to_string(i)}, until_the_end_of_time);
       }
       group.spawn({.name = "done"}, [] { return yields(1); });
       co_await group.join();
     };
     std::vector<rondo::join_handle<>> handles;
-    for (int i = 0; i < unnamed; ++i) handles.push_back(rondo::spawn(for_ever()));
+    for (int i = 0; i < unnamed; ++i) handles.push_back(rondo::spawn(until_the_end_of_time()));
     auto also = rondo::spawn({.name = "also"}, [body]() -> task<> {
       co_await rondo::with_task_group(body, 1);
     });
@@ -662,7 +664,7 @@ TEST_CASE("what deadlocks is canceled and has ended when run throws") {
   };
   const auto waits = [](int& count) -> task<> {
     const counter at_end{count};
-    co_await for_ever();
+    co_await until_the_end_of_time();
   };
   const auto root = [waits](int& count) -> task<> {
     const counter at_end{count};
@@ -677,20 +679,20 @@ TEST_CASE("what deadlocks is canceled and has ended when run throws") {
 TEST_CASE("a deadlock counts, whatever the canceled root makes of it") {
   const auto returns = []() -> task<int> {
     try {
-      co_await for_ever();
+      co_await until_the_end_of_time();
     } catch (const rondo::operation_canceled&) {
     }
     co_return 7;
   };
   const auto throws = []() -> task<> {
     try {
-      co_await for_ever();
+      co_await until_the_end_of_time();
     } catch (const rondo::operation_canceled&) {
     }
     throw std::runtime_error("another error");
   };
   const auto cleans_up = []() -> task<> {
-    co_await rondo::finally(for_ever(), [] { return sleep_for(1h); });
+    co_await rondo::finally(until_the_end_of_time(), [] { return sleep_for(1h); });
   };
   rondo::event_loop loop(loop_options::virtual_time());
   const time_point begin = loop.now();
@@ -736,7 +738,7 @@ TEST_CASE("nothing that still can end is taken for a deadlock") {
   }
   SECTION("a post that is on its way") {
     const auto root = [](rondo::event_loop& l) -> task<> {
-      auto handle = rondo::spawn(for_ever());
+      auto handle = rondo::spawn(until_the_end_of_time());
       co_await yields(2);
       l.post([&] { handle.cancel(); });
       co_await handle.wait();
@@ -746,13 +748,13 @@ TEST_CASE("nothing that still can end is taken for a deadlock") {
   SECTION("a stop that was requested") {
     const auto root = [](rondo::event_loop& l) -> task<> {
       l.stop();
-      co_await for_ever();
+      co_await until_the_end_of_time();
     };
     CHECK_THROWS_AS(loop.run(root(loop)), rondo::operation_canceled);
   }
   SECTION("what waits when the root has ended") {
     const auto root = []() -> task<int> {
-      static_cast<void>(rondo::spawn(for_ever()));
+      static_cast<void>(rondo::spawn(until_the_end_of_time()));
       co_await sleep_for(1s);
       co_return 3;
     };
@@ -766,7 +768,7 @@ TEST_CASE("with the steady clock nobody looks for deadlocks") {
     std::this_thread::sleep_for(20ms);
     loop.stop();
   });
-  CHECK_THROWS_AS(loop.run(for_ever()), rondo::operation_canceled);
+  CHECK_THROWS_AS(loop.run(until_the_end_of_time()), rondo::operation_canceled);
   other.join();
 }
 
@@ -837,7 +839,7 @@ TEST_CASE("a deadlock that no cancellation can end is reported, once") {
   };
   const auto body = [&](rondo::task_group& group) -> task<> {
     stuck = &group;
-    co_await for_ever();
+    co_await until_the_end_of_time();
   };
   const auto shielded = [&body]() -> task<> {
     co_await rondo::shield(rondo::with_task_group(body));
@@ -867,7 +869,7 @@ VIRTUAL_TEST("a cleanup that sleeps takes its time, and no more than that") {
   rondo::event_loop* loop = &rondo::event_loop::current();
   const time_point begin = now();
   const auto root = []() -> task<> {
-    co_await rondo::finally(for_ever(), [] { return sleep_for(1h); });
+    co_await rondo::finally(until_the_end_of_time(), [] { return sleep_for(1h); });
   };
   auto handle = rondo::spawn(root());
   co_await sleep_for(1s);
@@ -971,7 +973,7 @@ TEST_CASE("what arrives for one of several who are awaited together begins the g
 
 TEST_CASE("run_once does not look for deadlocks, and does not wait either") {
   rondo::event_loop loop(with_grace(0ns));
-  auto handle = loop.spawn(for_ever());
+  auto handle = loop.spawn(until_the_end_of_time());
   for (int i = 0; i < 10; ++i) CHECK(loop.run_once());
   CHECK(longest_real_time_of([&] { loop.run_once(10ms); }) >= 10ms);
   std::thread other([&] { loop.post([&] { handle.cancel(); }); });

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "net/peers.hpp"
 #include "support/descriptors.hpp"
 #include "support/heap.hpp"
 #include "support/loop_test.hpp"
@@ -35,16 +36,6 @@ std::vector<descriptor> connect_many(const endpoint& at, int count) {
   }
   return all;
 }
-
-task<std::error_code> next_code(peer_stream& peers) {
-  try {
-    static_cast<void>(co_await peers.next());
-  } catch (const std::system_error& e) {
-    co_return e.code();
-  }
-  co_return std::error_code();
-}
-
 
 }  // namespace
 
@@ -267,7 +258,7 @@ task<> serve_so_many(tcp_listener& listener, int count) {
     }
   }, std::ref(peers), count);
 }
-task<> churn(int count) {
+task<> churn_of_peers(int count) {
   constexpr int clients = 50;
   tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));
   std::vector<task<>> all;
@@ -281,7 +272,7 @@ task<> churn(int count) {
 
 ON_BOTH_RINGS("ten thousand connections come, are used and go, and no descriptor stays", {
   const auto before = rondo_test::open_descriptors();
-  rondo::run(churn(10'000));
+  rondo::run(churn_of_peers(10'000));
   CHECK(rondo_test::open_descriptors() == before);
 })
 

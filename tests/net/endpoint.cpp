@@ -23,7 +23,7 @@ using rondo::endpoint;
 
 namespace {
 
-std::string round_trip(std::string_view text) { return to_string(endpoint::parse(text)); }
+std::string read_and_written(std::string_view text) { return to_string(endpoint::parse(text)); }
 
 bool parses(std::string_view text) {
   try {
@@ -62,9 +62,9 @@ TEST_CASE("an IPv6 endpoint is parsed and formatted in its shortest form") {
   CHECK(e.port() == 443);
   CHECK(to_string(e) == "[2001:db8::1]:443");
   CHECK(e.native_size() == sizeof(sockaddr_in6));
-  CHECK(round_trip("[::]:0") == "[::]:0");
-  CHECK(round_trip("[::1]:65535") == "[::1]:65535");
-  CHECK(round_trip("[::ffff:192.0.2.7]:1") == "[::ffff:192.0.2.7]:1");
+  CHECK(read_and_written("[::]:0") == "[::]:0");
+  CHECK(read_and_written("[::1]:65535") == "[::1]:65535");
+  CHECK(read_and_written("[::ffff:192.0.2.7]:1") == "[::ffff:192.0.2.7]:1");
 }
 
 TEST_CASE("an IPv6 address keeps its zone, which must be an interface") {

@@ -17,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include "net/peers.hpp"
+#include "streams/conformance.hpp"
 #include "support/descriptors.hpp"
 #include "support/heap.hpp"
 #include "support/loop_test.hpp"
@@ -30,27 +32,14 @@ namespace {
 using chunk_stream = decltype(std::declval<tcp_stream&>().receive_many(std::declval<buffer_ring&>()));
 using chunk = buffer_ring::chunk;
 
-std::string pattern(std::size_t size) {
-  std::string text(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>((i * 31 + i / 251) % 256);
-  return text;
-}
 std::string text_of(const std::optional<chunk>& c) { return c ? std::string(c->view()) : "the end"; }
 
-task<std::string> read_to_end(chunk_stream& chunks) {
+task<std::string> all_chunks_of(chunk_stream& chunks) {
   std::string all;
   while (auto c = co_await chunks.next()) all += c->view();
   co_return all;
 }
 task<std::optional<chunk>> next_of(chunk_stream& chunks) { co_return co_await chunks.next(); }
-task<std::error_code> next_code(chunk_stream& chunks) {
-  try {
-    static_cast<void>(co_await chunks.next());
-  } catch (const std::system_error& e) {
-    co_return e.code();
-  }
-  co_return std::error_code();
-}
 
 /// Whatever was sent before has arrived, as far as it will.
 task<> settle() {
@@ -59,10 +48,6 @@ task<> settle() {
 void send(tcp_stream& to, const std::string& text) {
   REQUIRE(::send(to.native_handle(), text.data(), text.size(), MSG_NOSIGNAL) ==
           static_cast<ssize_t>(text.size()));
-}
-void reset(tcp_stream& s) {
-  s.set_option(SOL_SOCKET, SO_LINGER, linger{1, 0});
-  s = tcp_stream();
 }
 
 }  // namespace
@@ -101,7 +86,7 @@ LOOP_TEST("what came before the end is given before it") {
   send(ends.a, "12345678");
   ends.a.shutdown_write();
   co_await settle();
-  const std::string all = co_await read_to_end(chunks);
+  const std::string all = co_await all_chunks_of(chunks);
   CHECK(all == "12345678");
   CHECK(ring.available() == 8);
 }
@@ -147,7 +132,7 @@ LOOP_TEST("a peer that sends one byte at a time is received whole") {
     for (int i = 0; i < 1000; ++i) co_await s.write(i % 2 == 0 ? "a" : "b");
     s.shutdown_write();
   };
-  const auto both = co_await when_all(read_to_end(chunks), drip(ends.a));
+  const auto both = co_await when_all(all_chunks_of(chunks), drip(ends.a));
   CHECK(std::get<0>(both).size() == 1000);
   CHECK(std::get<0>(both).substr(0, 4) == "abab");
 }
@@ -382,7 +367,7 @@ LOOP_TEST("a consumer that is slow leaves buffers to the others, and loses nothi
     CHECK(text_of(c) == "q");
   }
   slow.a.shutdown_write();
-  const std::string all = co_await read_to_end(slow_chunks);
+  const std::string all = co_await all_chunks_of(slow_chunks);
   CHECK(all == much);
 }
 
@@ -591,35 +576,7 @@ task<> echo_all(tcp_stream peer, buffer_ring& ring) {
   auto chunks = peer.receive_many(ring);
   while (auto c = co_await chunks.next()) co_await peer.write(std::move(*c));
 }
-task<> misbehave(endpoint at, int how) {
-  tcp_stream s = co_await tcp_stream::connect(at);
-  std::array<char, 64> bytes;
-  switch (how % 5) {
-    case 0:
-      break;
-    case 1:
-      co_await s.write("x");
-      s.set_option(SOL_SOCKET, SO_LINGER, linger{1, 0});
-      break;
-    case 2:
-      for (int i = 0; i < 5; ++i) {
-        co_await s.write("y");
-        co_await s.read_exactly(mutable_buffer(bytes.data(), 1));
-      }
-      break;
-    case 3:
-      co_await s.write("half of it, and then some more than a buffer");
-      s.shutdown_write();
-      co_await s.read_exactly(mutable_buffer(bytes.data(), 44));
-      break;
-    default:
-      co_await sleep_for(1ms);
-  }
-}
-task<> misbehave_often(endpoint at, int times) {
-  for (int i = 0; i < times; ++i) co_await misbehave(at, i);
-}
-task<std::size_t> churn(int count) {
+task<std::size_t> churn_of_streams(int count) {
   constexpr int clients = 50;
   buffer_ring ring{16, 32};  // fewer than connections
   tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));
@@ -641,7 +598,7 @@ ON_BOTH_RINGS("ten thousand rude connections share sixteen buffers, and none is 
   loop_options quiet;
   quiet.on_unhandled = [](const unhandled_error&) {};
   const auto before = rondo_test::open_descriptors();
-  CHECK(rondo::run(churn(10'000), quiet) == 16);
+  CHECK(rondo::run(churn_of_streams(10'000), quiet) == 16);
   CHECK(rondo_test::open_descriptors() == before);
 })
 
@@ -656,7 +613,7 @@ ON_BOTH_RINGS("receiving many survives injected faults, and buffers that run out
       s.shutdown_write();
     };
     auto writing = spawn(write_it(ends.a, sent));
-    const auto all = co_await try_for(10s, read_to_end(chunks));
+    const auto all = co_await try_for(10s, all_chunks_of(chunks));
     co_await writing.wait();
     chunks = ends.b.receive_many(ring);
     co_await settle();

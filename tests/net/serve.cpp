@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "net/peers.hpp"
 #include "support/descriptors.hpp"
 #include "support/loop_test.hpp"
 
@@ -456,37 +457,7 @@ ON_BOTH_RINGS("no room for a descriptor is reported once, and accepting goes on 
 
 namespace {
 
-/// A peer that behaves in one of several bad ways.
-task<> misbehave(endpoint at, int how) {
-  tcp_stream s = co_await tcp_stream::connect(at);
-  std::array<char, 16> bytes;
-  switch (how % 5) {
-    case 0:  // goes at once
-      break;
-    case 1:  // resets
-      co_await s.write("x");
-      s.set_option(SOL_SOCKET, SO_LINGER, linger{1, 0});
-      break;
-    case 2:  // sends one byte at a time
-      for (int i = 0; i < 5; ++i) {
-        co_await s.write("y");
-        co_await s.read_exactly(mutable_buffer(bytes.data(), 1));
-      }
-      break;
-    case 3:  // ends its half, and reads the rest
-      co_await s.write("half");
-      s.shutdown_write();
-      co_await s.read_exactly(mutable_buffer(bytes.data(), 4));
-      break;
-    default:  // stalls
-      co_await sleep_for(1ms);
-  }
-}
-task<> misbehave_often(endpoint at, int times) {
-  for (int i = 0; i < times; ++i) co_await misbehave(at, i);
-}
-
-task<> churn(int count) {
+task<> churn_of_handlers(int count) {
   constexpr int clients = 50;
   tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));
   auto service = spawn(serve(listener, echo, {.max_connections = 40}));
@@ -504,7 +475,7 @@ task<> churn(int count) {
 ON_BOTH_RINGS("ten thousand connections, four in five of them rude, leave no descriptor behind", {
   reports reported;  // resets, if the answer had not gone yet
   const auto before = rondo_test::open_descriptors();
-  rondo::run(churn(10'000), reported.options());
+  rondo::run(churn_of_handlers(10'000), reported.options());
   CHECK(rondo_test::open_descriptors() == before);
 })
 

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "net/peers.hpp"
+#include "streams/conformance.hpp"
 #include "support/descriptors.hpp"
 #include "support/heap.hpp"
 #include "support/loop_test.hpp"
@@ -26,7 +28,7 @@ using rondo::tcp_stream;
 
 namespace {
 
-task<> echo(tcp_stream& peer) {
+task<> echo_to_the_end(tcp_stream& peer) {
   std::array<char, 4096> buffer;
   for (;;) {
     const std::size_t n = co_await peer.read(buffer);
@@ -35,31 +37,7 @@ task<> echo(tcp_stream& peer) {
   }
   peer.shutdown_write();
 }
-task<> echo_owned(tcp_stream peer) { co_await echo(peer); }
-
-task<std::string> read_to_end(tcp_stream& from) {
-  std::string all;
-  std::array<char, 4096> buffer;
-  for (;;) {
-    const std::size_t n = co_await from.read(buffer);
-    if (n == 0) co_return all;
-    all.append(buffer.data(), n);
-  }
-}
-
-std::string pattern(std::size_t size, int seed) {
-  std::string text(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) {
-    text[i] = static_cast<char>((i * 31 + i / 251 + static_cast<std::size_t>(seed)) % 256);
-  }
-  return text;
-}
-
-/// The next end of this socket is a reset.
-void reset(tcp_stream& s) {
-  s.set_option(SOL_SOCKET, SO_LINGER, linger{1, 0});
-  s = tcp_stream();
-}
+task<> echo_owned(tcp_stream peer) { co_await echo_to_the_end(peer); }
 
 int option(int fd, int level, int name) {
   int value = -1;
@@ -82,7 +60,7 @@ LOOP_TEST("what is written at one end is read at the other, and echoed") {
     s.shutdown_write();
     co_return co_await read_to_end(s);
   };
-  const auto both = co_await rondo::when_all(talk(ends.a), echo(ends.b));
+  const auto both = co_await rondo::when_all(talk(ends.a), echo_to_the_end(ends.b));
   CHECK(std::get<0>(both) == "hello, given away!");
 }
 

@@ -19,12 +19,6 @@ using rondo::task;
 
 namespace {
 
-/// What comes back of a value, as the type that was sent.
-template <typename T>
-task<T> back(postgres::connection& c, T value) {
-  const postgres::rows rows = co_await c.query("select $1", value);
-  co_return rows[0].get<T>(0);
-}
 template <typename T>
 task<> check_limits(postgres::connection& c) {
   for (const T value : {std::numeric_limits<T>::min(), std::numeric_limits<T>::max(), T(0)}) {

@@ -10,20 +10,6 @@ using rondo::task;
 
 namespace {
 
-template <typename T>
-task<T> back(postgres::connection& c, T value) {
-  const postgres::rows rows = co_await c.query("select $1", value);
-  co_return rows[0].get<T>(0);
-}
-template <typename T>
-std::string refuses(std::string_view text) {
-  try {
-    static_cast<void>(postgres::codec<T>::read(text));
-  } catch (const postgres::error& e) {
-    return e.what();
-  }
-  return "";
-}
 using fine = sys_time<microseconds>;
 
 }  // namespace

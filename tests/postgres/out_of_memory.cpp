@@ -41,11 +41,11 @@ class threads {
   std::size_t count_ = 0;
 };
 
-task<> insert(postgres::connection& c) { co_await c.query("insert into t values ($1)", 1); }
+task<> insert_one(postgres::connection& c) { co_await c.query("insert into t values ($1)", 1); }
 
 task<> use(postgres::connection& c) {
   co_await c.query("create temp table t (x int)");
-  co_await c.transaction(insert);
+  co_await c.transaction(insert_one);
   {
     auto p = co_await c.pipeline();
     for (int i = 0; i < 3; ++i) p.query("insert into t values ($1)", i);

@@ -30,7 +30,7 @@
 #include "support/descriptors.hpp"
 #include "support/loop_test.hpp"
 
-#define POSTGRES_TEST(name) RONDO_POSTGRES_TEST(RONDO_LOOP_JOIN(postgres_test_, __LINE__), name)
+#define POSTGRES_TEST(name) RONDO_POSTGRES_TEST(RONDO_LOOP_JOIN(postgres_test_, __COUNTER__), name)
 #define RONDO_POSTGRES_TEST(body, name)                                                           \
   static rondo::task<> body(rondo::test::postgres_server& server);                                \
   ON_BOTH_RINGS(                                                                                  \
@@ -194,5 +194,22 @@ class stopwatch {
  private:
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
+
+/// What comes back of a value, as the type that was sent.
+template <typename T>
+task<T> back(postgres::connection& c, T value) {
+  const postgres::rows rows = co_await c.query("select $1", value);
+  co_return rows[0].get<T>(0);
+}
+/// What a codec says about a text that it cannot read; nothing if it can.
+template <typename T>
+std::string refuses(std::string_view text) {
+  try {
+    static_cast<void>(postgres::codec<T>::read(text));
+  } catch (const postgres::error& e) {
+    return e.what();
+  }
+  return "";
+}
 
 }  // namespace rondo::test

@@ -24,7 +24,7 @@ long count(const command& c, std::string_view entry) {
   const strings all = c.environment();
   return std::count(all.begin(), all.end(), entry);
 }
-strings words_of(command c) { return c.words(); }
+strings words_given_to(command c) { return c.words(); }
 
 }  // namespace
 
@@ -37,8 +37,8 @@ TEST_CASE("words are whatever strings are made from, and braces make a command")
   const std::string_view view = "-b";
   const std::filesystem::path path = "/c d";
   CHECK(command("a", std::string("x y"), view, path).words() == strings{"a", "x y", "-b", "/c d"});
-  CHECK(words_of({"ls", "-l"}) == strings{"ls", "-l"});
-  CHECK(words_of("ls") == strings{"ls"});
+  CHECK(words_given_to({"ls", "-l"}) == strings{"ls", "-l"});
+  CHECK(words_given_to("ls") == strings{"ls"});
   command copy = command("a").arg("b");
   copy.arg("c").arg("");
   CHECK(command(copy).words() == strings{"a", "b", "c", ""});

@@ -135,10 +135,10 @@ class stepped_loop {
 };
 
 /// A tree, while it runs.
-class play : detail::listener {
+class play_of_steps : detail::listener {
  public:
-  play(const tree& t, stepped_loop& steps)
-      : listener{&play::root_told},
+  play_of_steps(const tree& t, stepped_loop& steps)
+      : listener{&play_of_steps::root_told},
         loop_(steps),
         gates_(static_cast<std::size_t>(t.size)),
         performer_(*this),
@@ -191,7 +191,7 @@ class play : detail::listener {
  private:
   /// Told through the queue to begin, and then by the root.
   static void root_told(listener& self) noexcept {
-    auto& p = static_cast<play&>(self);
+    auto& p = static_cast<play_of_steps&>(self);
     if (std::exchange(p.begun_already_, true)) {
       p.done_ = true;
     } else {
@@ -206,9 +206,9 @@ class play : detail::listener {
 
   stepped_loop& loop_;
   std::vector<gate_place> gates_;
-  performer<play> performer_;
+  performer<play_of_steps> performer_;
   story story_;
-  director<play> director_;
+  director<play_of_steps> director_;
   detail::scope line_;
   detail::task_state<int> root_;
   detail::ready_node begin_;
@@ -226,7 +226,7 @@ std::string list(const std::vector<std::string>& reports) {
 std::string compare(const tree& t, stepped_loop& loop) {
   story expected = model(t).run();
   const std::size_t before = blocks_in_use();
-  story seen = play(t, loop).run();
+  story seen = play_of_steps(t, loop).run();
   // Nobody says in which order reports come.
   std::sort(expected.reports.begin(), expected.reports.end());
   std::sort(seen.reports.begin(), seen.reports.end());
@@ -238,7 +238,7 @@ std::string compare(const tree& t, stepped_loop& loop) {
   seen = story();
   if (blocks_in_use() <= before) return "";
   const std::size_t again = blocks_in_use();  // the loop's own lists have grown, perhaps
-  play(t, loop).run();
+  play_of_steps(t, loop).run();
   return blocks_in_use() == again ? "" : "the heap grows with each run";
 }
 

@@ -46,9 +46,9 @@ struct record {
 };
 
 /// A tree, while it runs.
-class play {
+class play_of_a_loop {
  public:
-  play(const tree& t, event_loop& loop, file& scratch, bool faulty)
+  play_of_a_loop(const tree& t, event_loop& loop, file& scratch, bool faulty)
       : tree_(t),
         loop_(loop),
         scratch_(scratch),
@@ -337,8 +337,8 @@ class play {
   bool faulty_;  // operations fail, too
   std::vector<record> records_;
   std::vector<gate_ends> gates_;
-  performer<play> performer_;
-  director<play> director_;
+  performer<play_of_a_loop> performer_;
+  director<play_of_a_loop> director_;
   join_handle<int> root_;
   std::string wrong_;
   int clock_ = 0;
@@ -361,7 +361,7 @@ void play_trees(const seeds& which, const std::function<loop_options(std::uint64
       if (e.what != suppressed && e.what != spawned) wrong += e.message + "\n";
     };
     event_loop loop(std::move(options));
-    wrong += play(t, loop, scratch, faults_of != nullptr).run();
+    wrong += play_of_a_loop(t, loop, scratch, faults_of != nullptr).run();
   };
   run(tree::make(which.first, leaves::kernel));  // what a process keeps for good
   for (std::uint64_t seed = which.first; seed != which.first + which.count; ++seed) {

@@ -38,9 +38,9 @@ constexpr std::size_t piece = std::size_t{64} << 10;
 
 /// The bytes that one side sends: random ones, again after a prime number of them, so a piece that
 /// is missing, doubled or out of order shows.
-class pattern {
+class random_bytes {
  public:
-  explicit pattern(unsigned seed) : bytes_(period + piece, '\0') {
+  explicit random_bytes(unsigned seed) : bytes_(period + piece, '\0') {
     std::mt19937 random(seed);
     for (std::size_t i = 0; i < period; ++i) bytes_[i] = static_cast<char>(random());
     std::copy_n(bytes_.begin(), piece, bytes_.begin() + period);
@@ -55,17 +55,17 @@ class pattern {
   std::string bytes_;
 };
 
-const pattern& ours() {
-  static const pattern p(1);
+const random_bytes& ours() {
+  static const random_bytes p(1);
   return p;
 }
-const pattern& theirs() {
-  static const pattern p(2);
+const random_bytes& theirs() {
+  static const random_bytes p(2);
   return p;
 }
 
 template <typename Writer>
-task<> send(Writer& to, const pattern& bytes) {
+task<> send(Writer& to, const random_bytes& bytes) {
   const std::size_t all = amount();
   for (std::size_t sent = 0; sent < all; sent += piece) {
     co_await to.write(bytes.at(sent, std::min(piece, all - sent)));
@@ -73,7 +73,7 @@ task<> send(Writer& to, const pattern& bytes) {
 }
 /// Reads so many and no more.
 template <typename Reader>
-task<> receive(Reader& from, const pattern& bytes) {
+task<> receive(Reader& from, const random_bytes& bytes) {
   const std::size_t all = amount();
   std::vector<char> space(piece);
   std::size_t received = 0;
@@ -134,7 +134,7 @@ bool succeeds(const char* command) {
 /// A test that needs a program, or a version of it for which this command succeeds.
 #define WITH_PROGRAM(name, sentence) WITH_PROGRAM_IF("command -v " name, name, sentence)
 #define WITH_PROGRAM_IF(command, name, sentence) \
-  WITH_PROGRAM_AT(command, name, sentence, RONDO_LOOP_JOIN(with_program_, __LINE__))
+  WITH_PROGRAM_AT(command, name, sentence, RONDO_LOOP_JOIN(with_program_, __COUNTER__))
 #define WITH_PROGRAM_AT(command, name, sentence, body) \
   static task<> body();                                \
   ON_BOTH_RINGS(sentence, {                            \
@@ -196,12 +196,12 @@ task<> answer_upload(rondo::unix_stream peer) {
   co_await send(peer, ours());
 }
 
-task<> write_to(const std::string& path, const pattern& bytes) {
+task<> write_to(const std::string& path, const random_bytes& bytes) {
   auto file = co_await rondo::file::open(path, rondo::open_mode::write | rondo::open_mode::create);
   co_await send(file, bytes);
   co_await file.close();
 }
-task<> compare(const std::string& path, const pattern& bytes) {
+task<> compare(const std::string& path, const random_bytes& bytes) {
   auto file = co_await rondo::file::open(path, rondo::open_mode::read);
   co_await receive(file, bytes);
   co_await nothing_more(file);

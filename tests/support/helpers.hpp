@@ -26,7 +26,7 @@
 
 #define RONDO_TEST_JOIN2(a, b) a##b
 #define RONDO_TEST_JOIN(a, b) RONDO_TEST_JOIN2(a, b)
-#define TASK_TEST(...) RONDO_TASK_TEST(RONDO_TEST_JOIN(task_test_, __LINE__), __VA_ARGS__)
+#define TASK_TEST(...) RONDO_TASK_TEST(RONDO_TEST_JOIN(task_test_, __COUNTER__), __VA_ARGS__)
 #define RONDO_TASK_TEST(body, ...)                        \
   static rondo::task<> body(rondo::test::manual_loop&);   \
   TEST_CASE(__VA_ARGS__) {                                \

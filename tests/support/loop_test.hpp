@@ -25,6 +25,7 @@
 #include <optional>
 #include <rondo/rondo.hpp>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -33,12 +34,12 @@
 
 #define RONDO_LOOP_JOIN2(a, b) a##b
 #define RONDO_LOOP_JOIN(a, b) RONDO_LOOP_JOIN2(a, b)
-#define LOOP_TEST(name) RONDO_LOOP_TEST(RONDO_LOOP_JOIN(loop_test_, __LINE__), name)
+#define LOOP_TEST(name) RONDO_LOOP_TEST(RONDO_LOOP_JOIN(loop_test_, __COUNTER__), name)
 #define RONDO_LOOP_TEST(body, name)      \
   static rondo::task<> body();           \
   ON_BOTH_RINGS(name, rondo::run(body());) \
   static rondo::task<> body()
-#define VIRTUAL_TEST(name) RONDO_VIRTUAL_TEST(RONDO_LOOP_JOIN(virtual_test_, __LINE__), name)
+#define VIRTUAL_TEST(name) RONDO_VIRTUAL_TEST(RONDO_LOOP_JOIN(virtual_test_, __COUNTER__), name)
 #define RONDO_VIRTUAL_TEST(body, name)                                            \
   static rondo::task<> body();                                                    \
   ON_BOTH_RINGS(name, rondo::run(body(), rondo::loop_options::virtual_time());)   \
@@ -86,6 +87,12 @@ inline loop_options with_backend(backend which) {
   return options;
 }
 
+inline loop_options with_entries(unsigned entries) {
+  loop_options options;
+  options.entries = entries;
+  return options;
+}
+
 /// Whether this machine lets a loop run on io_uring.
 inline bool io_uring_works() {
   static const bool works = [] {
@@ -130,8 +137,17 @@ task<std::string> words_of(A what) {
   co_return "";
 }
 
+inline bool contains(std::string_view text, std::string_view words) {
+  return text.find(words) != text.npos;
+}
+
 /// Everything that was started before has reached the kernel when this ends.
 inline task<> round_trip() { co_await io::nop(); }
+
+/// Ends when it is canceled, and not before.
+inline task<> for_ever() {
+  for (;;) co_await sleep_for(std::chrono::hours(24));
+}
 
 inline task<> yields(int count) {
   for (int i = 0; i < count; ++i) co_await yield();

@@ -12,6 +12,7 @@
 //     CHECK(first.done());
 
 #include <exception>
+#include <rondo/sync/mutex.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -61,6 +62,8 @@ template <typename A>
 task<await_result_t<A>> in_task(A awaitable) {
   co_return co_await std::move(awaitable);
 }
+
+inline bool is_free(mutex& m) { return m.try_lock().has_value(); }
 
 /// Appends a letter when it has what it waits for.
 template <typename A>

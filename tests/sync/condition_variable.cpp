@@ -15,8 +15,6 @@ using namespace rondo::test;
 
 namespace {
 
-bool is_free(rondo::mutex& m) { return m.try_lock().has_value(); }
-
 /// Locks, waits once, and notes what it has seen.
 task<> waiter(rondo::mutex& m, condition_variable& c, char letter, std::string& log) {
   auto guard = co_await m.lock();

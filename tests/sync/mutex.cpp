@@ -25,8 +25,6 @@ static_assert(!lockable_by_the_standard<rondo::mutex>);
 static_assert(!std::is_copy_constructible_v<rondo::mutex::guard>);
 static_assert(std::is_nothrow_move_constructible_v<rondo::mutex::guard>);
 
-bool is_free(rondo::mutex& m) { return m.try_lock().has_value(); }
-
 }  // namespace
 
 TASK_TEST("a mutex that nobody holds is locked without waiting, and unlocked by its guard") {

@@ -17,6 +17,7 @@
 
 #include <rondo/threads/on.hpp>
 
+#include "loop/tasks.hpp"
 #include "support/descriptors.hpp"
 #include "support/loop_test.hpp"
 
@@ -27,11 +28,6 @@ using rondo::on;
 using rondo::task;
 
 namespace {
-
-task<int> number(int n) {
-  co_await rondo::yield();
-  co_return n;
-}
 
 template <typename F>
 std::string words_of_run(loop_pool& pool, F body) {
@@ -133,7 +129,7 @@ ON_BOTH_RINGS("a loop whose own work has ended still answers the others", {
     if (i != 0) co_return;
     co_await rondo::sleep_for(2ms);
     for (std::size_t j = 0; j < pool.size(); ++j) {
-      sum += co_await on(pool.loop(j), number(static_cast<int>(j) + 1));
+      sum += co_await on(pool.loop(j), giving(static_cast<int>(j) + 1));
     }
   });
   CHECK(sum == 6);
@@ -146,7 +142,7 @@ ON_BOTH_RINGS("what was spawned on a loop of the pool is ended before run return
     rondo::spawn([](loop_pool& all, std::size_t other, std::atomic<int>& e) -> task<> {
       // Its cleanup asks the other loop, which may be about to end, too.
       co_await rondo::finally(rondo::sleep_for(1h), [&]() -> task<> {
-        const auto asked = co_await rondo::as_result(on(all.loop(other), number(1)));
+        const auto asked = co_await rondo::as_result(on(all.loop(other), giving(1)));
         if (asked.has_value() || asked.error() == rondo::errc::canceled) ++e;
       });
     }, std::ref(pool), 1 - i, std::ref(ended));

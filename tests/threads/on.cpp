@@ -25,14 +25,11 @@ task<std::thread::id> where() {
   co_await rondo::yield();
   co_return std::this_thread::get_id();
 }
-task<> for_ever() {
-  for (;;) co_await rondo::sleep_for(1h);
-}
 task<> wait_for(std::atomic<bool>& started) {
   started = true;
   co_await for_ever();
 }
-task<int> stubborn(int n, std::atomic<bool>& started) {
+task<int> stubborn_once_begun(int n, std::atomic<bool>& started) {
   try {
     co_await wait_for(started);
   } catch (const rondo::operation_canceled&) {
@@ -159,7 +156,7 @@ LOOP_TEST("the value of a task that was canceled too late counts") {
   const other_loop other;
   std::atomic<bool> started{false};
   auto call = rondo::spawn([](rondo::event_loop& there, std::atomic<bool>& s) -> task<int> {
-    co_return co_await on(there, stubborn(5, s));
+    co_return co_await on(there, stubborn_once_begun(5, s));
   }, std::ref(other.loop()), std::ref(started));
   co_await until([&] { return started.load(); });
   call.cancel();

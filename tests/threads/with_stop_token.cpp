@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "loop/tasks.hpp"
 #include "support/loop_test.hpp"
 #include "support/manual_loop.hpp"
 
@@ -23,13 +24,6 @@ using rondo::with_stop_token;
 
 namespace {
 
-task<> for_ever() {
-  for (;;) co_await rondo::sleep_for(1h);
-}
-task<int> number(int n) {
-  co_await rondo::yield();
-  co_return n;
-}
 /// Answers a cancellation with a value.
 task<int> stubborn(int n) {
   try {
@@ -61,7 +55,7 @@ LOOP_TEST("with a token that is never stopped it gives what it surrounds") {
     throw std::out_of_range("its own error");
     co_return;
   };
-  const int value = co_await with_stop_token(source.get_token(), number(3));
+  const int value = co_await with_stop_token(source.get_token(), giving(3));
   int& same = co_await with_stop_token(source.get_token(), refer(there));
   const auto owner = co_await with_stop_token(source.get_token(), make(5));
   co_await with_stop_token(source.get_token(), rondo::sleep_for(1us));
@@ -73,7 +67,7 @@ LOOP_TEST("with a token that is never stopped it gives what it surrounds") {
 }
 
 LOOP_TEST("a token without a source stops nothing") {
-  const int value = co_await with_stop_token(std::stop_token(), number(3));
+  const int value = co_await with_stop_token(std::stop_token(), giving(3));
   CHECK(value == 3);
   auto waiting = rondo::spawn(code_of(with_stop_token(std::stop_token(), for_ever())));
   co_await rondo::yield();
@@ -84,7 +78,7 @@ LOOP_TEST("a token without a source stops nothing") {
 
 LOOP_TEST("a source that stops when all is over stops nothing any more") {
   std::stop_source source;
-  const int value = co_await with_stop_token(source.get_token(), number(3));
+  const int value = co_await with_stop_token(source.get_token(), giving(3));
   source.request_stop();
   co_await round_trip();
   CHECK(value == 3);
@@ -98,7 +92,7 @@ LOOP_TEST("a stop that comes when it has ended, but those beside it have not, is
     for (int i = 0; i < 10; ++i) co_await round_trip();
   };
   const auto both =
-      co_await when_all(with_stop_token(source.get_token(), number(3)), stops(source));
+      co_await when_all(with_stop_token(source.get_token(), giving(3)), stops(source));
   CHECK(std::get<0>(both) == 3);
 }
 
@@ -203,7 +197,7 @@ LOOP_TEST("to whoever awaits it a stop is an error of its own, which ends siblin
   stopped.request_stop();
   // An error does not win this race.
   const auto first =
-      co_await first_success(with_stop_token(stopped.get_token(), for_ever()), number(1));
+      co_await first_success(with_stop_token(stopped.get_token(), for_ever()), giving(1));
   CHECK(first.index() == 1);
   // But it ends this one, as a cancellation of the task itself would not.
   const std::error_code any =

@@ -45,9 +45,6 @@ task<> failing() {
   co_await rondo::yield();
   throw std::out_of_range("its own error");
 }
-task<> for_ever() {
-  for (;;) co_await sleep_for(1h);
-}
 /// Answers a cancellation with a value.
 task<int> stubborn(int value) {
   try {

@@ -15,10 +15,10 @@ using rondo::task;
 
 namespace {
 
-using stream = rondo::tls_stream<rondo::unix_stream>;
+using stream_over_unix = rondo::tls_stream<rondo::unix_stream>;
 
-task<> talk(task<stream> agreed) {
-  stream s = co_await std::move(agreed);
+task<> talk(task<stream_over_unix> agreed) {
+  stream_over_unix s = co_await std::move(agreed);
   co_await s.write("hello");
   std::array<char, 5> word;
   co_await s.read_exactly(word);
@@ -29,8 +29,8 @@ task<> talk(task<stream> agreed) {
 task<> session(rondo::tls_context mine, rondo::tls_context theirs) {
   for (int i = 0; i < 2; ++i) {
     auto [a, b] = rondo::socket_pair();
-    co_await rondo::when_all(talk(stream::client(mine, std::move(a), "localhost")),
-                             talk(stream::server(theirs, std::move(b))));
+    co_await rondo::when_all(talk(stream_over_unix::client(mine, std::move(a), "localhost")),
+                             talk(stream_over_unix::server(theirs, std::move(b))));
   }
 }
 

@@ -36,7 +36,7 @@ struct agreement {
   std::string server;
   long verification = 0;
 };
-std::string words_of(const std::exception_ptr& error, long* verification = nullptr) {
+std::string words_of_thrown(const std::exception_ptr& error, long* verification = nullptr) {
   try {
     if (error) std::rethrow_exception(error);
   } catch (const tls_error& e) {
@@ -62,8 +62,8 @@ task<agreement> agree(tls_context client, tls_context server, std::string host =
       talk(stream::client(client, std::move(plain.a), std::move(host)), true),
       talk(stream::server(server, std::move(plain.b)), false));
   agreement a;
-  a.client = words_of(std::get<0>(both).exception(), &a.verification);
-  a.server = words_of(std::get<1>(both).exception());
+  a.client = words_of_thrown(std::get<0>(both).exception(), &a.verification);
+  a.server = words_of_thrown(std::get<1>(both).exception());
   co_return a;
 }
 /// A stream that does not say how far it came with a write.
@@ -126,9 +126,6 @@ task<> echoes(Below a, Below b) {
                                      receive(ends.client, million));
   const bool right = std::get<2>(all);
   CHECK(right);
-}
-bool contains(const std::string& text, std::string_view part) {
-  return text.find(part) != text.npos;
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ namespace io = rondo::io;
 namespace {
 
 std::string_view text(const registered_buffer& b, std::size_t size) { return {b.data(), size}; }
-void put(const registered_buffer& b, std::string_view words) {
+void write_into(const registered_buffer& b, std::string_view words) {
   std::memcpy(b.data(), words.data(), words.size());
 }
 
@@ -192,7 +192,7 @@ LOOP_TEST("a read_fixed that waits gets what is written, and the end when the wr
 LOOP_TEST("a read_fixed that is canceled in flight takes no byte that comes later") {
   const pipe_ends pipe;
   const registered_buffers buffers(1, 1);
-  put(buffers[0], "o");
+  write_into(buffers[0], "o");
   const std::error_code code =
       co_await canceled_in_flight(io::read_fixed(pipe.out(), buffers[0]));
   CHECK(code == rondo::errc::canceled);
@@ -217,7 +217,7 @@ LOOP_TEST("a write_fixed that is canceled while there is no room wrote nothing")
 LOOP_TEST("in a canceled scope nothing with registered memory is begun") {
   const digits d;
   const registered_buffers buffers(1, 4);
-  put(buffers[0], "keep");
+  write_into(buffers[0], "keep");
   const std::error_code read = co_await in_canceled_scope(io::read_fixed(d.fd(), buffers[0], 0));
   const std::error_code write = co_await in_canceled_scope(io::write_fixed(d.fd(), buffers[0], 0));
   CHECK(read == rondo::errc::canceled);
@@ -279,14 +279,14 @@ LOOP_TEST("buffers that are dropped while the kernel writes from them are writte
   const std::size_t filled = pipe.fill();
   std::optional<registered_buffers> buffers(std::in_place, 1, 4096);
   char* const page = (*buffers)[0].data();
-  put((*buffers)[0], "dropped, and written all the same");
+  write_into((*buffers)[0], "dropped, and written all the same");
   auto writing = rondo::spawn(count_of(io::write_fixed(pipe.in(), (*buffers)[0].first(33))));
   co_await round_trip();
   CHECK_FALSE(writing.done());
   buffers.reset();
   // The place of the old ones is taken by others, and must not be what is written.
   const registered_buffers others(1, 4096);
-  put(others[0], "something that nobody wants to see");
+  write_into(others[0], "something that nobody wants to see");
   CHECK(waiting_in(pipe.out()).size() == filled);
   const std::size_t n = co_await writing;
   CHECK_FALSE(is_there(page));
@@ -342,7 +342,7 @@ LOOP_TEST("send_zc_fixed sends what there is, also when the buffers are dropped 
   char* const page = (*buffers)[0].data();
   std::string expected;
   for (std::size_t i = 0; i < all; ++i) expected += static_cast<char>(i % 251);
-  put((*buffers)[0], expected);
+  write_into((*buffers)[0], expected);
   auto sending = rondo::spawn(
       [](auto op, int fd) -> task<std::size_t> {
         const std::size_t n = co_await std::move(op);
