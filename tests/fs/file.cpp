@@ -124,6 +124,27 @@ LOOP_TEST("a path is given as literal, string, path or view") {
   CHECK(by_view);
 }
 
+LOOP_TEST("a path with a zero byte in it is refused, and nothing is done to the file before it") {
+  const temporary_folder folder;
+  const std::string kept = folder / "kept";
+  put(kept, "content");
+  const std::string path = kept + '\0' + ".bak";
+  CHECK_THROWS_AS(static_cast<void>(rondo::remove_file(path)), std::invalid_argument);
+  CHECK_THROWS_AS(static_cast<void>(rondo::remove_file(std::string(path))), std::invalid_argument);
+  CHECK_THROWS_AS(static_cast<void>(rondo::remove_file(std::string_view(path))),
+                  std::invalid_argument);
+  const std::filesystem::path same(path);
+  CHECK_THROWS_AS(static_cast<void>(rondo::remove_file(same)), std::invalid_argument);
+  CHECK_THROWS_AS(static_cast<void>(rondo::remove_file(std::filesystem::path(path))),
+                  std::invalid_argument);
+  const std::string words = co_await words_of([](std::string p) -> task<> {
+    co_await rondo::write_file(p, "x");
+  }(path));
+  CHECK(contains(words, "zero byte"));
+  CHECK(contains(words, "after \"" + kept + '"'));
+  CHECK(content_of(kept) == "content");
+}
+
 LOOP_TEST("a directory opens for reading only, and is not read") {
   const temporary_folder folder;
   const std::error_code written = co_await code_of(file::open(folder / "", open_mode::write));

@@ -161,6 +161,7 @@ TEST_CASE("a Unix socket has a path or an abstract name, and no port") {
 }
 
 TEST_CASE("a Unix socket's path has 1 to 107 bytes") {
+  CHECK_THROWS_AS(endpoint::unix_path(std::string("/run/a\0b", 8)), std::invalid_argument);
   CHECK(endpoint::unix_path(std::string(107, 'x')).address() == std::string(107, 'x'));
   for (const std::size_t size : {0U, 108U, 1000U}) {
     CHECK_THROWS_AS(endpoint::unix_path(std::string(size, 'x')), std::invalid_argument);

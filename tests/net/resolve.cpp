@@ -61,6 +61,11 @@ LOOP_TEST("a host that does not exist is an error that names it") {
   CHECK(nothing == std::error_code(EAI_NONAME, rondo::resolve_category()));
 }
 
+LOOP_TEST("a name with a zero byte in it is not the name before it") {
+  const std::error_code code = co_await code_of(resolve(std::string("127.0.0.1\0.evil", 15), 80));
+  CHECK(code == std::error_code(EAI_NONAME, rondo::resolve_category()));
+}
+
 LOOP_TEST("many names are looked up at once") {
   std::vector<task<std::vector<endpoint>>> all;
   for (int i = 1; i <= 50; ++i) all.push_back(resolve("localhost", std::to_string(i)));

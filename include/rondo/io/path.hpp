@@ -2,9 +2,11 @@
 #pragma once
 //
 // A path as an argument: whatever a std::filesystem::path or a const char* can be made from.
-// Strings that end in a NUL and outlive the call are not copied.
+// Strings that end in a NUL and outlive the call are not copied. One with a NUL inside is refused
+// (std::invalid_argument): the kernel would see another path, which ends there.
 
 #include <filesystem>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,11 +16,12 @@ namespace rondo::detail {
 class path_argument {
  public:
   path_argument(const char* path) noexcept : view_(path) {}
-  path_argument(const std::string& path) noexcept : view_(path.c_str()) {}
-  path_argument(const std::filesystem::path& path) noexcept : view_(path.c_str()) {}
-  path_argument(std::string&& path) noexcept : owned_(std::move(path)) {}
-  path_argument(std::filesystem::path&& path) : owned_(std::move(path).native()) {}
-  path_argument(std::string_view path) : owned_(path) {}
+  path_argument(const std::string& path) : view_(whole(path).data()) {}
+  path_argument(const std::filesystem::path& path) : view_(whole(path.native()).data()) {}
+  path_argument(std::string&& path) : owned_((whole(path), std::move(path))) {}
+  path_argument(std::filesystem::path&& path)
+      : owned_((whole(path.native()), std::move(path).native())) {}
+  path_argument(std::string_view path) : owned_(whole(path)) {}
 
   /// Valid until the argument is moved or destroyed.
   [[nodiscard]] const char* c_str() const noexcept {
@@ -26,6 +29,14 @@ class path_argument {
   }
 
  private:
+  static std::string_view whole(std::string_view path) {
+    if (const auto end = path.find('\0'); end != path.npos) [[unlikely]] {
+      throw std::invalid_argument("a path or name with a zero byte in it: it would end after \"" +
+                                  std::string(path.substr(0, end)) + "\"");
+    }
+    return path;
+  }
+
   const char* view_ = nullptr;
   std::string owned_;
 };

@@ -173,6 +173,9 @@ inline endpoint endpoint::unix_path(std::string_view path) {
     throw std::invalid_argument("a Unix socket's path has 1 to 107 bytes: \"" + std::string(path) +
                                 "\"");
   }
+  if (path.front() != '@' && path.find('\0') != path.npos) {
+    throw std::invalid_argument("a Unix socket's path has a zero byte in it");
+  }
   e.address_ = storage();
   e.address_.local.sun_family = AF_UNIX;
   std::memcpy(e.address_.local.sun_path, path.data(), path.size());

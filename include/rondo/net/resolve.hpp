@@ -48,6 +48,9 @@ class resolve_category_type final : public std::error_category {
 
 inline std::vector<endpoint> look_up(const std::string& host, const std::string& service,
                                      int flags) {
+  if (host.find('\0') != host.npos || service.find('\0') != service.npos) {
+    throw std::system_error(EAI_NONAME, resolve_category(), "resolve a name with a zero byte in it");
+  }
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = flags;
