@@ -204,12 +204,24 @@ LOOP_TEST("what is no URL, or none that it can fetch") {
     CHECK(error.url() == url);
     CHECK(is_one_line_with(error.what(), {"GET " + std::string(url) + ": ", "not a valid URL"}));
   }
-  for (const char* url : {"ftp://127.0.0.1/x", "file:///etc/passwd", "gopher://a/", "nope://a/"}) {
+  // Without a scheme: what comes first could be a path as well as a host.
+  for (const char* url : {"ftp://127.0.0.1/x", "file:///etc/passwd", "gopher://a/", "nope://a/",
+                          "/users", "users?id=1", "localhost:80/x", "localhost"}) {
     const auto error = co_await error_of(session.get(url));
     INFO(url);
     CHECK(error.kind() == error_kind::invalid_url);
     CHECK(is_one_line_with(error.what(), {"GET " + std::string(url), "only http and https"}));
   }
+}
+
+LOOP_TEST("a URL with a zero byte in it does not end there") {
+  http::session session;
+  const auto url = refusing_url();
+  const auto error = co_await error_of(session.get(url + '\0' + "/../secret"));
+  CHECK(error.kind() == error_kind::invalid_url);
+  http::session based(http::session_options().base_url(url));
+  const auto refused = co_await error_of(based.get(std::string("a\0b", 3)));
+  CHECK(refused.kind() == error_kind::invalid_url);
 }
 
 LOOP_TEST("an error is one line, whatever the URL holds, and shows no password") {

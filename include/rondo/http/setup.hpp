@@ -77,12 +77,17 @@ inline void setup::operator()(option_setter& set, string_list& fields) {
 }
 
 inline void setup::url(option_setter& set) {
+  // A zero byte would end it.
+  if (request_.url_.find('\0') != request_.url_.npos) return set.fail_with(CURLE_URL_MALFORMAT);
   const std::string& base = options_.base_url_;
   const auto end = request_.url_.find_first_of(":/?#");  // of its scheme, if it has one
   const bool has_scheme = end != request_.url_.npos && request_.url_.compare(end, 3, "://") == 0;
-  if (!base.empty() && !has_scheme) set.fail_with(resolve(base, request_.url_));
+  if (!has_scheme && !base.empty()) {
+    set.fail_with(resolve(base, request_.url_));
+  } else if (!has_scheme && !request_.url_.empty()) {
+    set.fail_with(CURLE_UNSUPPORTED_PROTOCOL);  // libcurl would take "/users" for the host "users"
+  }
   set(CURLOPT_URL, request_.url_.c_str());
-  set(CURLOPT_DEFAULT_PROTOCOL, "http");
 #if CURL_AT_LEAST_VERSION(7, 85, 0)
   set(CURLOPT_PROTOCOLS_STR, "http,https");
   set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
