@@ -290,7 +290,7 @@ PYTHON_TEST("an error of the generator is that of the request, whose connection 
     CHECK(answer.ok());
   }
   std::string what;
-  for (const std::uint64_t size : {2, 4}) {
+  for (const std::uint64_t size : {2u, 4u}) {
     try {
       static_cast<void>(co_await session.send(post(server / "echo").body(words("a", "bc"), size)));
     } catch (const std::length_error& e) {
