@@ -14,6 +14,7 @@
 using rondo::errc;
 using rondo::result;
 using rondo::unexpect;
+using Catch::Matchers::ContainsSubstring;
 using namespace rondo::test;
 
 namespace {
@@ -69,6 +70,15 @@ TEST_CASE("a result of a code throws it as system_error") {
     CHECK(e.code() == refused);
   }
   CHECK_THROWS_AS(std::rethrow_exception(r.exception()), std::system_error);
+}
+
+TEST_CASE("a result says in words why it has no value") {
+  CHECK(result<int>(42).message().empty());
+  CHECK(result<int>(unexpect, thrown(std::runtime_error("its words"))).message() == "its words");
+  const auto refused = std::make_error_code(std::errc::connection_refused);
+  CHECK_THAT(result<>(unexpect, refused).message(), ContainsSubstring(refused.message()));
+  CHECK_THAT(result<>(unexpect, errc::canceled).message(), ContainsSubstring("canceled"));
+  CHECK_THAT(result<>(unexpect, thrown(7)).message(), ContainsSubstring("not a std::exception"));
 }
 
 TEST_CASE("a result of errc::canceled throws operation_canceled") {

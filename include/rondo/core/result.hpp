@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
+#include <string>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -117,6 +118,11 @@ class [[nodiscard("a result may hold an error")]] result {
     } catch (...) {
       return errc::exception;
     }
+  }
+
+  /// Why there is no value, in words, as the exception or the code has them; empty if there is one.
+  [[nodiscard]] std::string message() const {
+    return has_value() ? std::string() : detail::describe(exception());
   }
 
   /// What value() would throw; null if there is a value.
