@@ -584,6 +584,19 @@ VIRTUAL_TEST("a body's own end, value, error or cancellation, is told as without
 
 // try_for
 
+VIRTUAL_TEST("of several that are to end in whatever way, the limit leaves those that have ended") {
+  std::vector<task<int>> all;
+  all.push_back(giving(3));
+  all.push_back([]() -> task<int> {
+    co_await for_ever();
+    co_return 4;
+  }());
+  const auto results = co_await with_timeout(1s, rondo::when_all_settled(std::move(all)));
+  CHECK(results[0].value() == 3);
+  CHECK(results[1].error() == rondo::errc::canceled);
+  CHECK(armed() == 0);
+}
+
 VIRTUAL_TEST("try_for gives an optional, empty when time was up, and a bool for void") {
   const std::optional<int> in_time = co_await try_for(1h, giving(3));
   const std::optional<int> late = co_await try_for(1ms, []() -> task<int> {

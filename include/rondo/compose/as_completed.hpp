@@ -103,7 +103,7 @@ task<> each_completed(completion_stream<R> stream, F f);
 ///
 /// Completes when: all have ended, and f has seen each.
 /// Throws: what f throws, after the rest was canceled and has ended; what the range throws.
-/// Canceled: cancels and waits for all.
+/// Canceled: cancels and waits for all; f does not see those.
 template <detail::awaitable_range R, typename F>
 task<> for_each_completed(R&& range, F f) {
   return detail::each_completed<R, F>(as_completed(std::forward<R>(range)), std::move(f));

@@ -32,7 +32,7 @@ class [[nodiscard("as_result does nothing until it is awaited")]] as_result_desc
 };
 }  // namespace detail
 
-/// Awaits something and gives a result, whatever happens. For an I/O operation nothing is thrown
+/// Awaits something and gives a result, whatever happens from its start on. For an I/O operation nothing is thrown
 /// and nothing allocated on the way.
 template <awaitable A>
 auto as_result(A&& awaitable) {

@@ -42,7 +42,8 @@ concept source_of_parts = std::convertible_to<std::remove_reference_t<P>&,
 /// order that nobody knows. Keep the stream where it is, and alive, while something is in flight.
 class stream_socket : public socket_base {
  public:
-  /// Reads what there is, at least one byte; 0 at the end. Keep alive: the buffer.
+  /// Reads what there is, at least one byte; 0 at the end. Keep alive: the buffer. An empty one
+  /// waits for the first byte and gives 0, which is not the end then.
   auto read(mutable_buffer to) & { return io::recv(native_handle(), to); }
 
   /// Fills the buffer. Throws: unexpected_eof, which knows how much came before the end. Canceled

@@ -4,7 +4,7 @@
 // with_timeout: a limit on how long something may take.
 //
 //     auto page = co_await with_timeout(5s, session.get(url));      // throws timeout_error
-//     auto page = co_await try_for(5s, session.get(url));           // an optional: empty after 5 s
+//     auto page = co_await try_for(5s, session.get(url));           // nullopt (for void: false) then
 //     co_await with_timeout(5s, [](timeout_scope& limit) -> task<> {      // try_for takes one, too
 //       ...
 //       limit.reschedule(later);
