@@ -196,7 +196,7 @@ LOOP_TEST("a server that hangs up while a large body is sent to it") {
 
 LOOP_TEST("what is no URL, or none that it can fetch") {
   http::session session;
-  for (const char* url : {"", "http://", "http://[", "http://a:99999/", "http://a b/", "://x"}) {
+  for (const char* url : {"", "http://", "http://[", "http://a:99999/", "http://a b/", "://x", "/users"}) {
     const auto error = co_await error_of(session.get(url));
     INFO(url);
     CHECK(error.kind() == error_kind::invalid_url);
@@ -204,9 +204,7 @@ LOOP_TEST("what is no URL, or none that it can fetch") {
     CHECK(error.url() == url);
     CHECK(is_one_line_with(error.what(), {"GET " + std::string(url) + ": ", "not a valid URL"}));
   }
-  // Without a scheme: what comes first could be a path as well as a host.
-  for (const char* url : {"ftp://127.0.0.1/x", "file:///etc/passwd", "gopher://a/", "nope://a/",
-                          "/users", "users?id=1", "localhost:80/x", "localhost"}) {
+  for (const char* url : {"ftp://127.0.0.1/x", "file:///etc/passwd", "gopher://a/", "nope://a/"}) {
     const auto error = co_await error_of(session.get(url));
     INFO(url);
     CHECK(error.kind() == error_kind::invalid_url);

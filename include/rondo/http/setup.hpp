@@ -84,10 +84,11 @@ inline void setup::url(option_setter& set) {
   const bool has_scheme = end != request_.url_.npos && request_.url_.compare(end, 3, "://") == 0;
   if (!has_scheme && !base.empty()) {
     set.fail_with(resolve(base, request_.url_));
-  } else if (!has_scheme && !request_.url_.empty()) {
-    set.fail_with(CURLE_UNSUPPORTED_PROTOCOL);  // libcurl would take "/users" for the host "users"
+  } else if (end == 0 && request_.url_.front() == '/') {
+    set.fail_with(CURLE_URL_MALFORMAT);  // libcurl would take "/users" for the host "users"
   }
   set(CURLOPT_URL, request_.url_.c_str());
+  set(CURLOPT_DEFAULT_PROTOCOL, "http");
 #if CURL_AT_LEAST_VERSION(7, 85, 0)
   set(CURLOPT_PROTOCOLS_STR, "http,https");
   set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
