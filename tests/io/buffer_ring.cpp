@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <linux/io_uring.h>  // first, as a program may: see entries_of in loop/liburing.hpp
+
 #include <rondo/io/buffer_ring.hpp>
 
 #include <rondo/net/tcp.hpp>

@@ -110,7 +110,11 @@ class buffer_group : guest {
 
   /// Puts one `behind` those that the kernel was told of; it is told later.
   void put(std::uint16_t id, int behind) noexcept {
-    io_uring_buf_ring_add(ring_, data(id), static_cast<unsigned>(size_), id, mask_, behind);
+    const auto place = static_cast<unsigned>(ring_->tail + behind) & static_cast<unsigned>(mask_);
+    io_uring_buf& entry = entries_of(ring_)[place];
+    entry.addr = reinterpret_cast<std::uintptr_t>(data(id));
+    entry.len = static_cast<std::uint32_t>(size_);
+    entry.bid = id;
   }
   static void heard(guest& self, news what, int) noexcept {
     if (what == news::loop_ends) static_cast<buffer_group&>(self).loop_ = nullptr;

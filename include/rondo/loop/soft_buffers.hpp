@@ -29,7 +29,7 @@ class soft_buffers {
     /// The next buffer, which stays until it is taken; null if there is none.
     [[nodiscard]] const io_uring_buf* next() const noexcept {
       const std::uint16_t tail = __atomic_load_n(&ring_->tail, __ATOMIC_ACQUIRE);
-      return head_ != tail ? reinterpret_cast<io_uring_buf*>(ring_) + (head_ & mask_) : nullptr;
+      return head_ != tail ? entries_of(ring_) + (head_ & mask_) : nullptr;
     }
     void take() noexcept { ++head_; }
 
