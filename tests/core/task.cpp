@@ -356,7 +356,7 @@ TEST_CASE("the frame of a task<int> without arguments fits in 64 bytes") {
   for (std::size_t index = 0; index <= 64 / rondo::detail::frame_cache::granule; ++index) {
     while (auto* block = rondo::detail::frames.free[index]) {
       rondo::detail::frames.free[index] = block->next;
-      rondo::detail::frames.kept -= index * rondo::detail::frame_cache::granule;
+      rondo::detail::frames.kept -= rondo::detail::frame_cache::block_size(index);
       taken.push_back(block);
     }
   }

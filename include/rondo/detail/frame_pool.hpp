@@ -2,7 +2,8 @@
 #pragma once
 //
 // Where coroutine frames come from. malloc and free are more than half of what awaiting a small
-// child costs, so a frame that is freed waits in a list of its thread, by size, for the next one.
+// child costs, and more for a frame with a buffer in it, since glibc keeps only blocks of up to 1 KiB
+// at hand. So a frame that is freed waits in a list of its thread, by size, for the next one.
 //
 // - Blocks are taken one by one from operator new, so any thread and any shared object may free
 //   them.
@@ -20,8 +21,9 @@
 namespace rondo::detail {
 
 struct frame_cache {
-  static constexpr std::size_t granule = 8;  // of all sizes, so a block is as large as it was asked
-  static constexpr std::size_t classes = 128;  // blocks of 8, 16, ... 1024 bytes
+  // Blocks of 8, 16, ... 1024 bytes, which is what was asked for, and 1152, 1280, ... 16384.
+  static constexpr std::size_t granule = 8, small_classes = 128, small = small_classes * granule;
+  static constexpr std::size_t large_granule = 128, classes = 248;
   static constexpr std::size_t most_kept = std::size_t{8} << 20;
 
   struct block {
@@ -35,7 +37,12 @@ struct frame_cache {
   void* newest;  // the frame allocated last; read only by the check for broken frames
 
   static constexpr std::size_t size_class(std::size_t size) noexcept {
-    return (size + granule - 1) / granule;
+    if (size <= small) return (size + granule - 1) / granule;
+    return small_classes + (size - small + large_granule - 1) / large_granule;
+  }
+  static constexpr std::size_t block_size(std::size_t size_class) noexcept {
+    if (size_class <= small_classes) return size_class * granule;
+    return small + (size_class - small_classes) * large_granule;
   }
 };
 
@@ -69,7 +76,7 @@ struct frame_cache_owner {
 #if RONDO_FRAME_POOL
   const std::size_t index = frame_cache::size_class(size);
   if (index <= frame_cache::classes) [[likely]] {
-    size = index * frame_cache::granule;
+    size = frame_cache::block_size(index);
     if (auto* block = frames.free[index]) [[likely]] {
       frames.free[index] = block->next;
       frames.kept -= size;
@@ -85,7 +92,7 @@ struct frame_cache_owner {
 #if RONDO_FRAME_POOL
   const std::size_t index = frame_cache::size_class(size);
   if (index <= frame_cache::classes) [[likely]] {
-    size = index * frame_cache::granule;
+    size = frame_cache::block_size(index);
     if (frames.kept + size <= frames.limit || start_keeping_frames()) [[likely]] {
       frames.free[index] = ::new (frame) frame_cache::block{frames.free[index]};
       frames.kept += size;
