@@ -117,7 +117,7 @@ class operation_state : in_flight, ready_node {
   using value_type = typename Op::value_type;
 
   explicit operation_state(io::operation<Op>&& description)
-      : in_flight(kind), op_(static_cast<Kept&&>(description.op_)) {
+      : in_flight(kind), ready_node(continuation::later()), op_(static_cast<Kept&&>(description.op_)) {
     result() = -ECANCELED;
   }
   operation_state(const operation_state&) = delete;
@@ -139,13 +139,17 @@ class operation_state : in_flight, ready_node {
       return true;
     }
     if constexpr (requires { op_.before(); }) {
-      if (const int error = op_.before(); error < 0) return end_later(error);
+      if (const int error = op_.before(); error < 0) {
+        end_later(error);
+        return true;
+      }
     }
     if constexpr (requires { op_.call(); }) {
-      return end_later(op_.call());
+      end_later(op_.call());
     } else {
-      return ask();
+      ask();
     }
+    return true;
   }
 
   [[nodiscard]] outcome how() const noexcept {
@@ -183,10 +187,7 @@ class operation_state : in_flight, ready_node {
       }
     }
     op.line_->leave();
-    constexpr int restart = 512;  // ERESTARTSYS: Linux lets it out of threads that it interrupts
-    if (result == -restart) [[unlikely]] result = -ECANCELED;
-    // A close interrupts the kernel's threads, too, and some calls say so in their way.
-    if (result == -EINTR && op.is_being_closed()) [[unlikely]] result = -ECANCELED;
+    if (result < 0) [[unlikely]] result = op.without_interruptions(result);
     if constexpr (operation_of_several_steps<Op>) {
       if (op.op_.again(result)) {
         op.loop().go_on_later(op);
@@ -198,9 +199,19 @@ class operation_state : in_flight, ready_node {
     op.loop().complete(op);
   }
 
+  /// What interrupts the kernel's threads is no error of the operation, but the end that was asked
+  /// of it.
+  [[nodiscard]] int without_interruptions(int result) const noexcept {
+    constexpr int restart = 512;  // ERESTARTSYS: Linux lets it out of threads that it interrupts
+    const bool interrupted = result == -restart ||
+                             // a close does that, and some calls say so in their way
+                             (result == -EINTR && is_being_closed());
+    return interrupted ? -ECANCELED : result;
+  }
+
   [[nodiscard]] engine& loop() const noexcept { return static_cast<engine&>(line_->loop()); }
 
-  bool ask() noexcept {
+  void ask() noexcept {
     io_uring_sqe* const entry = reserve();
     if (entry == nullptr) [[unlikely]] return end_later(-EAGAIN);
     op_.prepare(*entry);
@@ -213,7 +224,6 @@ class operation_state : in_flight, ready_node {
     line_->enter(*this);
     // Making room for the entry may have brought a completion that has canceled the line.
     if (!gives_back<Op> && line_->canceled()) [[unlikely]] loop().cancel(*this);
-    return true;
   }
 
   [[nodiscard]] io_uring_sqe* reserve() noexcept {
@@ -227,10 +237,9 @@ class operation_state : in_flight, ready_node {
   }
 
   /// It ends without the kernel, and as if by the kernel: one turn later.
-  bool end_later(int result) noexcept {
+  void end_later(int result) noexcept {
     this->result() = result;
     loop().push(*this);
-    return true;
   }
 
   static void next_step(in_flight& self) noexcept

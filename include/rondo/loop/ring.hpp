@@ -52,15 +52,7 @@ class ring {
   void bind();
 
   /// A free entry, all zero, or null when the queue is full: submit then.
-  [[nodiscard, gnu::always_inline]] io_uring_sqe* reserve() noexcept {
-    io_uring_sq& sq = queues_.sq;
-    const unsigned head = __atomic_load_n(sq.khead, __ATOMIC_ACQUIRE);
-    if (sq.sqe_tail - head >= room_) return nullptr;
-    io_uring_sqe& entry = sq.sqes[sq.sqe_tail++ & sq.ring_mask];
-    entry =
-        io_uring_sqe{};  // newer liburings' prep functions leave the rest as an earlier use left it
-    return &entry;
-  }
+  [[nodiscard]] io_uring_sqe* reserve() noexcept { return cleared(next_entry()); }
 
   [[nodiscard]] bool has_unsubmitted() const noexcept {
     return queues_.sq.sqe_tail != __atomic_load_n(queues_.sq.khead, __ATOMIC_ACQUIRE) ||
@@ -76,8 +68,8 @@ class ring {
   /// An entry to fill. When the queue is full it is handed over first; null if the kernel refuses
   /// to take it (no memory).
   [[nodiscard, gnu::always_inline]] io_uring_sqe* reserve_or_make_room() noexcept {
-    if (io_uring_sqe* const entry = reserve()) [[likely]] return entry;
-    return make_room();
+    io_uring_sqe* const entry = next_entry();
+    return cleared(entry != nullptr ? entry : make_room());
   }
 
   /// Hands all entries over and collects what has completed, in one system call. With `wait` it
@@ -114,19 +106,12 @@ class ring {
 
   /// Tells each owner about its completions.
   void reap() noexcept {
-    io_uring_cqe* cqe = nullptr;
-    unsigned head = 0;
-    unsigned count = 0;
-    io_uring_for_each_cqe(&queues_, head, cqe) {
-      ++count;
-      if (interference_ != nullptr) [[unlikely]] {
-        interference_->arrived({cqe->user_data, cqe->res, cqe->flags});
-      } else {
-        complete({cqe->user_data, cqe->res, cqe->flags});
-      }
+    if (interference_ != nullptr) [[unlikely]] {
+      take_completions([this](const interference::answer& a) { interference_->arrived(a); });
+      give_out();
+    } else {
+      take_completions(&ring::complete);
     }
-    io_uring_cq_advance(&queues_, count);
-    if (interference_ != nullptr) [[unlikely]] give_out();
     if (beside_ != nullptr) [[unlikely]] beside_->reap();
   }
 
@@ -172,6 +157,32 @@ class ring {
            (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
   }
 
+  [[nodiscard, gnu::always_inline]] io_uring_sqe* next_entry() noexcept {
+    io_uring_sq& sq = queues_.sq;
+    const unsigned head = __atomic_load_n(sq.khead, __ATOMIC_ACQUIRE);
+    if (sq.sqe_tail - head >= room_) [[unlikely]] return nullptr;
+    return &sq.sqes[sq.sqe_tail++ & sq.ring_mask];
+  }
+  /// Newer liburings' prep functions leave the rest as an earlier use left it. Whoever is inlined
+  /// behind this writes most of it once more, which compilers see.
+  [[nodiscard, gnu::always_inline]] static io_uring_sqe* cleared(io_uring_sqe* entry) noexcept {
+    if (entry != nullptr) [[likely]] *entry = io_uring_sqe{};
+    return entry;
+  }
+
+  /// Those that are there by now, and their places are free.
+  template <typename F>
+  [[gnu::always_inline]] void take_completions(F take) noexcept {
+    const io_uring_cq& cq = queues_.cq;
+    const io_uring_cqe* const cqes = cq.cqes;
+    const unsigned mask = cq.ring_mask;
+    const unsigned end = __atomic_load_n(cq.ktail, __ATOMIC_ACQUIRE);
+    for (unsigned head = *cq.khead; head != end; ++head) {
+      const io_uring_cqe& cqe = cqes[head & mask];
+      take(interference::answer{cqe.user_data, cqe.res, cqe.flags});
+    }
+    __atomic_store_n(cq.khead, end, __ATOMIC_RELEASE);
+  }
   static void complete(const interference::answer& a) noexcept {
     if (a.user_data == 0) return;  // of a cancel request: what it canceled answers for itself
     auto& owner = *reinterpret_cast<in_flight*>(static_cast<std::uintptr_t>(a.user_data));
@@ -197,7 +208,7 @@ class ring {
   [[gnu::noinline]] io_uring_sqe* make_room() noexcept {
     for (int attempt = 0; attempt < 100; ++attempt) {
       enter(false, nullptr);
-      if (io_uring_sqe* const entry = reserve()) return entry;
+      if (io_uring_sqe* const entry = next_entry()) return entry;
       reap();  // room for completions is what the kernel may be waiting for
     }
     return nullptr;
