@@ -21,9 +21,9 @@
 namespace rondo::detail {
 
 struct frame_cache {
-  // Blocks of 8, 16, ... 1024 bytes, which is what was asked for, and 1152, 1280, ... 16384.
+  // Blocks of 8, 16, ... 1024 bytes, which is what was asked for, and 1056, 1088, ... 8192.
   static constexpr std::size_t granule = 8, small_classes = 128, small = small_classes * granule;
-  static constexpr std::size_t large_granule = 128, classes = 248;
+  static constexpr std::size_t large_granule = 32, classes = 352;
   static constexpr std::size_t most_kept = std::size_t{8} << 20;
 
   struct block {
