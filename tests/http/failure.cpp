@@ -101,7 +101,7 @@ std::string many_fields(int count) {
 /// A peer that sends this as an answer, and hangs up.
 template <int N>
 rondo::task<> sends(rondo::tcp_stream peer) {
-  static const std::array<std::string, 6> answers{
+  static const std::array<std::string, 7> answers{
       "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Len",
       "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
       "HTTP/1.1 404 Not Found\r\n",
@@ -109,7 +109,8 @@ rondo::task<> sends(rondo::tcp_stream peer) {
       "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" +
           std::string("\x1f\x8b\x08\0\0\0\0\0\0\xff\x4b\x04\0\xc7\xdf\xda\x59\x01\0\0\0", 21) +
           "and more",
-      "HTTP/1.1 200 OK\r\nX-A: one\r\n two:\r\n\tthree\r\nX-B: b\r\nContent-Length: 0\r\n\r\n"};
+      "HTTP/1.1 200 OK\r\nX-A: one\r\n two:\r\n\tthree\r\nX-B: b\r\nContent-Length: 0\r\n\r\n",
+      "HTTP/1.1 200 OK\r\nX: " + std::string(150'000, 'x') + "\r\nContent-Length: 0\r\n\r\n"};
   static_cast<void>(co_await read_request(peer));
   co_await peer.write(answers.at(N));
 }
@@ -132,8 +133,8 @@ LOOP_TEST("a server that hangs up in the middle of the head") {
   }
 }
 
-LOOP_TEST("a head that is too large, and a body that goes on after its encoding") {
-  for (const auto how : {sends<3>, sends<4>}) {
+LOOP_TEST("a head or a line of it that is too large, and a body that goes on after its encoding") {
+  for (const auto how : {sends<3>, sends<6>, sends<4>}) {
     const auto error = co_await error_with(how);
     CHECK(error.kind() == error_kind::protocol);
     CHECK(is_one_line_with(error.what(), {"GET " + error.url() + ": "}));

@@ -256,9 +256,9 @@ inline void exchange::has_ended(transfer& self, CURLcode code, int error) noexce
 
 inline void exchange::conclude(CURLcode code, int error) noexcept {
   if (code == CURLE_OK && error == 0) {
-    failure_.in_head = !has_whole_head_ && !no_memory_;  // libcurl takes that for the end
-    if (!failure_.in_head && !no_memory_ && collect()) return;
-    code = failure_.in_head ? CURLE_PARTIAL_FILE : CURLE_OUT_OF_MEMORY;
+    const bool in_head = !has_whole_head_ && !no_memory_;  // libcurl takes that for the end
+    if (!in_head && !no_memory_ && collect()) return;
+    code = in_head ? CURLE_PARTIAL_FILE : CURLE_OUT_OF_MEMORY;
   }
   if (code == CURLE_ABORTED_BY_CALLBACK && not_resumed_ != CURLE_OK) code = not_resumed_;
   if (resending_.was_refused()) code = CURLE_GOT_NOTHING;
@@ -267,6 +267,8 @@ inline void exchange::conclude(CURLcode code, int error) noexcept {
   failure_.error = error != 0 ? error : static_cast<int>(info<long>(easy.get(), CURLINFO_OS_ERRNO));
   failure_.certificate = info<long>(easy.get(), CURLINFO_SSL_VERIFYRESULT);
   failure_.asked = info<long>(easy.get(), CURLINFO_REQUEST_SIZE) > 0;
+  failure_.lacks_memory = no_memory_;
+  failure_.before_head = failure_.asked && !has_whole_head_;
   if (code == CURLE_OPERATION_TIMEDOUT) exceeded_ = timeout_kind::connect;
   if (code == CURLE_OPERATION_TIMEDOUT || code == CURLE_ABORTED_BY_CALLBACK) {
     failure_.limit = exceeded_;

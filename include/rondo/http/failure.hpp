@@ -21,7 +21,8 @@ struct failure {
   int error = 0;                           // errno, when there is one
   long certificate = 0;                    // X509_V_ERR_..., or 0 or 1: OpenSSL was not asked yet
   bool asked = false;                      // whether a request went out
-  bool in_head = false;                    // whether only a part of the head has come
+  bool before_head = false;                // whether one did, and no whole head has come
+  bool lacks_memory = false;               // whether it is rondo that has none left
   timeout_kind limit = timeout_kind::none; // which was exceeded
   std::chrono::nanoseconds duration{};     // of that limit
   char text[CURL_ERROR_SIZE] = {};         // what libcurl says in detail
@@ -35,6 +36,7 @@ struct failure {
  private:
   [[nodiscard]] std::string detail() const;
   [[nodiscard]] explanation explain_limit() const;
+  [[nodiscard]] static explanation line_too_long();
   [[nodiscard]] explanation explain_tls() const;
 };
 
@@ -68,6 +70,8 @@ inline failure::explanation failure::explain() const {
   if (limit != timeout_kind::none) return explain_limit();
   const std::string system =
       error != 0 ? begin_small(std::generic_category().message(error)) : detail();
+  constexpr int too_large = 100;  // CURLE_TOO_LARGE, since libcurl 8.6
+  if (static_cast<int>(code) == too_large && before_head) return line_too_long();
   switch (code) {
     case CURLE_OK:
       return {error == ENOMEM ? error_kind::out_of_memory : error_kind::other,
@@ -89,7 +93,7 @@ inline failure::explanation failure::explain() const {
     case CURLE_GOT_NOTHING:
       return {error_kind::connection_lost, "the server closed the connection without an answer"};
     case CURLE_PARTIAL_FILE:
-      if (in_head) {
+      if (before_head) {
         return {error_kind::connection_lost, "the connection ended in the middle of the head"};
       }
       return {error_kind::connection_lost,
@@ -114,6 +118,7 @@ inline failure::explanation failure::explain() const {
     case CURLE_WRITE_ERROR:
       return {error_kind::protocol, "the body is not encoded as its head says"};
     case CURLE_OUT_OF_MEMORY:
+      if (before_head && !lacks_memory) return line_too_long();
       return {error_kind::out_of_memory, "out of memory"};
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
@@ -131,6 +136,12 @@ inline failure::explanation failure::explain() const {
     default:
       return {error_kind::other, detail()};
   }
+}
+
+/// What libcurl 7.88 calls being out of memory. Its lines may be of CURL_MAX_HTTP_HEADER bytes.
+inline failure::explanation failure::line_too_long() {
+  return {error_kind::protocol,
+          "libcurl has no room for the head: one of its lines is longer than 100 KiB"};
 }
 
 inline failure::explanation failure::explain_limit() const {
