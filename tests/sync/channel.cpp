@@ -354,8 +354,50 @@ TEST_CASE("each value is destroyed once, wherever it ends") {
 }
 
 TEST_CASE("a capacity that there is no memory for is refused when the channel is made") {
-  CHECK_THROWS_AS(channel<int>(std::numeric_limits<std::size_t>::max()), std::bad_alloc);
+  CHECK_THROWS_AS(channel<int>(unbounded - 1), std::bad_alloc);
   CHECK_THROWS_AS(channel<int>(std::numeric_limits<std::size_t>::max() / 4), std::bad_alloc);
+}
+
+TASK_TEST("an unbounded channel takes whatever comes, in its order, and nobody waits to send") {
+  channel<int> c(unbounded);
+  priority_channel<int> urgent(unbounded);
+  CHECK(c.capacity() == unbounded);
+  co_await send_numbers(c, 0, 1000);
+  for (int i = 0; i < 1000; ++i) CHECK(urgent.try_send(i));
+  CHECK(c.size() == 1000);
+  CHECK(urgent.size() == 1000);
+  for (int i = 0; i < 1000; ++i) {
+    const auto first = co_await c.receive();
+    CHECK(first == i);
+    const auto most_urgent = co_await urgent.receive();
+    CHECK(most_urgent == 999 - i);
+  }
+  CHECK(c.empty());
+}
+
+TASK_TEST("a send into an unbounded channel that there is no memory for fails, and no other does") {
+  if (!rondo_test::heap_is_counted()) co_return;
+  channel<int> c(unbounded);
+  std::vector<int> sent;
+  sent.reserve(64);
+  int failed = 0;
+  for (int i = 0; i < 64; ++i) {
+    rondo::testing::fail_allocation(1);
+    try {
+      co_await c.send(i);
+      sent.push_back(i);
+    } catch (const std::bad_alloc&) {
+      ++failed;
+    }
+    rondo::testing::fail_allocation(0);
+    if (i % 3 == 0) {  // room for some
+      co_await c.send(i);
+      sent.push_back(i);
+    }
+  }
+  CHECK(failed > 0);
+  const auto received = drain(c);
+  CHECK(received == sent);
 }
 
 TEST_CASE("try_send leaves a value that there is no room for alone") {

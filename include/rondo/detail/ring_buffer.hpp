@@ -2,8 +2,7 @@
 #pragma once
 //
 // A queue in a block that is allocated once, for as many as it was made for: first in, first out. One
-// that comes back goes to the front. Only when more come back than there is room for, or come in
-// after that, does the block grow.
+// that comes back goes to the front. The block grows only when more come than it was made for.
 
 #include <algorithm>
 #include <bit>

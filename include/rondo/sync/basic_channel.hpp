@@ -13,6 +13,8 @@
 // and a value that nobody takes, in a combinator that ended otherwise, goes back to the front.
 
 #include <cstddef>
+#include <limits>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -20,6 +22,10 @@
 #include <rondo/core/wait_list.hpp>
 
 namespace rondo {
+
+/// As a capacity: as many as there is memory for, which is allocated as they come. Nobody who sends is
+/// slowed down then, however far behind those are who receive.
+inline constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
 
 /// Thrown by `send` into a channel that was closed. `code()` is `errc::closed`.
 class RONDO_VISIBLE channel_closed : public std::system_error {
@@ -72,7 +78,8 @@ class basic_channel {
   basic_channel& operator=(const basic_channel&) = delete;
 
   /// Waits until there is room, or for a receiver if the capacity is 0.
-  /// Throws: channel_closed. Canceled: it was not sent, and the value is gone.
+  /// Throws: channel_closed; std::bad_alloc, if it is unbounded. Canceled: it was not sent, and the
+  /// value is gone.
   [[nodiscard]] send_description send(T value) & {
     return send_description(*this, std::move(value));
   }
@@ -84,7 +91,7 @@ class basic_channel {
   [[nodiscard]] receive_description next() & noexcept { return receive(); }
 
   /// Without waiting. False, and the value is left alone: there is no room, or the channel is
-  /// closed.
+  /// closed. Throws: std::bad_alloc, if it is unbounded.
   bool try_send(T&& value) { return !closed_ && accept(value); }
   bool try_send(const T& value) requires std::copy_constructible<T> { return try_send(T(value)); }
   /// Without waiting: empty if there is nothing.
@@ -99,7 +106,7 @@ class basic_channel {
   void close() noexcept {
     closed_ = true;
     while (!senders_.empty()) {
-      static_cast<sender&>(senders_.first()).closed_ = true;
+      static_cast<sender&>(senders_.first()).failure_ = sender::failure::closed;
       senders_.wake_first();
     }
     receivers_.wake_all();
@@ -114,7 +121,7 @@ class basic_channel {
  protected:
   template <typename... Args>
   explicit basic_channel(std::size_t capacity, Args&&... args)
-      : capacity_(capacity), store_(capacity, std::forward<Args>(args)...) {}
+      : capacity_(capacity), store_(capacity == unbounded ? 0 : capacity, std::forward<Args>(args)...) {}
   ~basic_channel() = default;
 
  private:
@@ -180,25 +187,43 @@ class send_state : public place_in_list {
 
   [[nodiscard, gnu::always_inline]] bool start(scope& line, continuation told) noexcept {
     if (line.canceled()) [[unlikely]] return refuse(line, told);
-    closed_ = channel_.closed();
-    if (closed_ || channel_.accept(value_)) return pass(line, told);
+    if (is_done()) return pass(line, told);
     return wait_in(channel_.senders_, line, told, kind);
   }
   [[nodiscard]] outcome how() const noexcept {
-    return closed_ ? outcome::error : place_in_list::how();
+    return failure_ != failure::none ? outcome::error : place_in_list::how();
   }
   void take() const {
-    if (closed_) [[unlikely]] throw channel_closed();
+    if (failure_ != failure::none) [[unlikely]] fail();
     place_in_list::take();
   }
 
  private:
   friend Channel;
+  enum class failure : unsigned char { none, closed, no_memory };
+
+  [[nodiscard, gnu::always_inline]] bool is_done() noexcept {
+    if (channel_.closed()) {
+      failure_ = failure::closed;
+      return true;
+    }
+    try {
+      return channel_.accept(value_);
+    } catch (const std::bad_alloc&) {
+      failure_ = failure::no_memory;
+      return true;
+    }
+  }
+  [[noreturn, gnu::cold, gnu::noinline]] void fail() const {
+    if (failure_ == failure::no_memory) throw std::bad_alloc();
+    throw channel_closed();
+  }
+
   static constexpr leaf_kind kind{"channel::send", &place_in_list::end_canceled};
 
   Channel& channel_;
   typename Channel::value_type value_;
-  bool closed_ = false;
+  failure failure_ = failure::none;
 };
 
 template <typename Channel>

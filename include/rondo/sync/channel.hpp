@@ -3,7 +3,7 @@
 //
 // channel<T>: hands values from task to task, and makes those who are too fast wait. asyncio.Queue.
 //
-//     rondo::channel<order> orders(100);           // room for 100
+//     rondo::channel<order> orders(100);           // room for 100; rondo::unbounded: for all
 //
 //     co_await orders.send(std::move(o));          // waits while it is full
 //     orders.close();                              // no more will come
@@ -22,7 +22,8 @@
 namespace rondo {
 
 /// First in, first out. The members are those of detail::basic_channel: send, receive, try_send,
-/// try_receive, close, closed, size, empty, capacity. Memory for the capacity is allocated once.
+/// try_receive, close, closed, size, empty, capacity. Memory for the capacity is allocated
+/// once; of an unbounded one as it is needed.
 template <typename T>
 class channel : public detail::basic_channel<T, detail::ring_buffer<T>> {
  public:
