@@ -47,6 +47,7 @@
 #include <rondo/io/ops/wait.hpp>
 #include <rondo/io/ops/xattr.hpp>
 #include <rondo/io/registered_buffers.hpp>
+#include <rondo/io/registered_file.hpp>
 #include <rondo/loop/event_loop.hpp>
 #include <rondo/loop/run.hpp>
 #include <rondo/loop/spawn.hpp>

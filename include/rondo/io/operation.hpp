@@ -66,6 +66,10 @@
 #include <rondo/loop/descriptors_of.hpp>
 #include <rondo/loop/engine.hpp>
 
+namespace rondo {
+class registered_file;  // io/registered_file.hpp
+}
+
 namespace rondo::detail {
 
 template <typename Kept, typename Op = std::remove_reference_t<Kept>>
@@ -101,6 +105,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] operation
  private:
   template <typename, typename>
   friend class detail::operation_state;
+  friend class rondo::registered_file;
   Op op_;
 };
 
@@ -203,10 +208,10 @@ class operation_state : in_flight, ready_node {
   /// of it.
   [[nodiscard]] int without_interruptions(int result) const noexcept {
     constexpr int restart = 512;  // ERESTARTSYS: Linux lets it out of threads that it interrupts
-    const bool interrupted = result == -restart ||
-                             // a close does that, and some calls say so in their way
-                             (result == -EINTR && is_being_closed());
-    return interrupted ? -ECANCELED : result;
+    // A close does that, and some calls say so in their way; or it has come before the kernel looked
+    // for a registered file.
+    const bool closed = (result == -EINTR || result == -EBADF) && is_being_closed();
+    return closed || result == -restart ? -ECANCELED : result;
   }
 
   [[nodiscard]] engine& loop() const noexcept { return static_cast<engine&>(line_->loop()); }
@@ -221,6 +226,7 @@ class operation_state : in_flight, ready_node {
       other = its.other;
     }
     loop().launch(*entry, *this);
+    if constexpr (requires { op_.name_file(*entry, loop()); }) op_.name_file(*entry, loop());
     line_->enter(*this);
     // Making room for the entry may have brought a completion that has canceled the line.
     if (!gives_back<Op> && line_->canceled()) [[unlikely]] loop().cancel(*this);
