@@ -13,6 +13,8 @@
 #include <rondo/compose/shield.hpp>
 #include <rondo/compose/when_all.hpp>
 
+#include <rondo/rondo.hpp>
+
 #include "compose/children.hpp"
 #include "support/helpers.hpp"
 
@@ -345,4 +347,20 @@ TEST_CASE("what the range throws is thrown by next, and ends the range") {
   };
   auto work = body();
   CHECK(loop.run(std::move(work)) == 1);
+}
+
+TEST_CASE("children of a stream that is an argument of the root have ended when run returns") {
+  using namespace rondo;
+  event_loop loop;
+  int ended = 0;
+  const auto child = [](int& count, int turns) -> task<> {
+    for (int i = 0; i < turns; ++i) co_await shield(yield());
+    ++count;
+  };
+  const auto take_one = [](auto stream) -> task<> { static_cast<void>(co_await stream.next()); };
+  std::vector<task<>> children;
+  children.push_back(child(ended, 1));
+  children.push_back(child(ended, 50));
+  loop.run(take_one(as_completed(std::move(children))));
+  CHECK(ended == 2);
 }

@@ -13,6 +13,8 @@
 
 #include <rondo/compose/when_all.hpp>
 
+#include <rondo/rondo.hpp>
+
 #include "compose/children.hpp"
 #include "support/heap.hpp"
 #include "support/helpers.hpp"
@@ -318,4 +320,37 @@ TEST_CASE("a hundred thousand nested ranges fit in a small stack") {
     return loop.run(tree_of_ranges(100'000));
   });
   CHECK(nodes == 100'001);
+}
+
+namespace {
+/// Cancels a task when it goes.
+struct canceler {
+  explicit canceler(rondo::join_handle<>& h) noexcept : whom(&h) {}
+  canceler(canceler&& other) noexcept : whom(std::exchange(other.whom, nullptr)) {}
+  canceler& operator=(canceler&&) = delete;
+  ~canceler() {
+    if (whom != nullptr) whom->cancel();
+  }
+  rondo::join_handle<>* whom;
+};
+}  // namespace
+
+TEST_CASE("a cancellation by what a child's end destroys reaches the children after it") {
+  rondo::run([]() -> rondo::task<> {
+    bool canceled = false;
+    rondo::join_handle<> handle;
+    const auto ends_at_once = [](canceler) -> rondo::task<> { co_return; };
+    const auto looks = [](bool& found) -> rondo::task<> {
+      found = co_await rondo::cancellation_requested();
+    };
+    const auto all = [&]() -> rondo::task<> {
+      std::vector<rondo::task<>> children;
+      children.push_back(ends_at_once(canceler(handle)));
+      children.push_back(looks(canceled));
+      co_await rondo::when_all(std::move(children));
+    };
+    handle = rondo::spawn(all());
+    co_await handle.wait();
+    CHECK(canceled);
+  }());
 }

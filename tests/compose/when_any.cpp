@@ -11,6 +11,8 @@
 #include <variant>
 #include <vector>
 
+#include <rondo/rondo.hpp>
+
 #include "compose/children.hpp"
 #include "support/heap.hpp"
 #include "support/helpers.hpp"
@@ -296,4 +298,27 @@ TASK_TEST("races nest, in each other and in when_all") {
                         when_any(first_success(fails_with_int(1), number(2)), never.wait()));
   CHECK(std::get<1>(std::get<0>(both)) == 1);
   CHECK(std::get<1>(std::get<0>(std::get<1>(both))) == 2);
+}
+
+TEST_CASE("an error that somebody has closed away before the race goes on ends it as closed") {
+  using namespace rondo;
+  run([]() -> task<> {
+    broadcast<int> b(1);
+    auto subscription = b.subscribe();
+    b.send(1);
+    b.send(2);  // it lags by one
+    const auto close_it = [](broadcast<int>::subscription& s) -> task<> {
+      s.close();
+      co_return;
+    };
+    auto closing = spawn(close_it(subscription));
+    std::error_code code;
+    try {
+      static_cast<void>(co_await when_any(sleep_for(std::chrono::hours(1)), subscription.next()));
+    } catch (const std::system_error& e) {
+      code = e.code();
+    }
+    CHECK(code == errc::closed);
+    co_await closing.wait();
+  }());
 }

@@ -600,3 +600,14 @@ ON_BOTH_RINGS("reading and writing a file in a loop allocates nothing", {
   options.max_threads = 1;  // another may be started later, which allocates
   rondo::run(reads_and_writes(), options);
 })
+
+LOOP_TEST("read_all from a position makes room for the rest, not for the whole file") {
+  const temporary_folder folder;
+  file f = co_await file::open(folder / "large", open_mode::read | open_mode::write | open_mode::create);
+  co_await f.resize(std::uint64_t{1} << 40);
+  CHECK(::lseek(f.native_handle(), -3, SEEK_END) > 0);
+  const std::string rest = co_await f.read_all();
+  CHECK(rest == std::string(3, '\0'));
+  const std::string nothing = co_await f.read_all();
+  CHECK(nothing.empty());
+}

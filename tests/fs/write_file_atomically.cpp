@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <grp.h>
 #include <rondo/fs/write_file_atomically.hpp>
 
 #include <sys/stat.h>
@@ -181,3 +182,22 @@ LOOP_TEST("in a canceled scope nothing is touched") {
   CHECK(text_in(d.path) == "0123456789");
   CHECK(files_in(d.folder / "") == 1);
 }
+
+ON_BOTH_RINGS("a file that is replaced keeps its set-user-ID, which writing takes away", {
+  if (::getuid() != 0) SKIP("needs root, to become somebody else");
+  const temporary_folder folder;
+  ::chmod((folder / "").c_str(), 0777);
+  const std::string path = folder / "script";
+  const int status = in_child([&]() -> int {
+    if (::setgroups(0, nullptr) != 0 || ::setgid(65534) != 0 || ::setuid(65534) != 0) return 2;
+    return rondo::run([](const std::string& script) -> rondo::task<int> {
+      co_await rondo::write_file(script, "old");
+      if (::chmod(script.c_str(), 06755) != 0) co_return 3;
+      co_await rondo::write_file_atomically(script, "new");
+      const auto now = co_await rondo::file_status(script);
+      co_return static_cast<unsigned>(now.permissions()) == 06755 ? 0 : 4;
+    }(path));
+  });
+  CAPTURE(status);
+  CHECK(exited_with(status, 0));
+})

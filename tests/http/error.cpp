@@ -45,6 +45,12 @@ TEST_CASE("a password in a URL is not shown, and nothing else is hidden") {
   CHECK(shown("http://u:p@q@h/?a=b:c@d") == "GET http://u:***@h/?a=b:c@d: x");
   CHECK(shown("http://u:@h") == "GET http://u:***@h: x");
   CHECK(shown("u:p@h/") == "GET u:***@h/: x");
+  CHECK(shown("http:/u:p@h/") == "GET http:/u:***@h/: x");
+  CHECK(shown("http:///u:p@h/") == "GET http:///u:***@h/: x");
+  CHECK(shown("u:p@h/?next=http://x/") == "GET u:***@h/?next=http://x/: x");
+  CHECK(shown("h:80/u:p@x") == "GET h:80/u:p@x: x");
+  CHECK(shown("http:") == "GET http:: x");
+  CHECK(shown("http:/") == "GET http:/: x");
   CHECK(shown("http://u@h:80/") == "GET http://u@h:80/: x");
   CHECK(shown("http://h:80/u:p@x") == "GET http://h:80/u:p@x: x");
   CHECK(shown("http://h/?next=http://u:p@x") == "GET http://h/?next=http://u:p@x: x");

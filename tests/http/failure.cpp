@@ -101,7 +101,7 @@ std::string many_fields(int count) {
 /// A peer that sends this as an answer, and hangs up.
 template <int N>
 rondo::task<> sends(rondo::tcp_stream peer) {
-  static const std::array<std::string, 7> answers{
+  static const std::array<std::string, 10> answers{
       "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Len",
       "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
       "HTTP/1.1 404 Not Found\r\n",
@@ -110,7 +110,10 @@ rondo::task<> sends(rondo::tcp_stream peer) {
           std::string("\x1f\x8b\x08\0\0\0\0\0\0\xff\x4b\x04\0\xc7\xdf\xda\x59\x01\0\0\0", 21) +
           "and more",
       "HTTP/1.1 200 OK\r\nX-A: one\r\n two:\r\n\tthree\r\nX-B: b\r\nContent-Length: 0\r\n\r\n",
-      "HTTP/1.1 200 OK\r\nX: " + std::string(150'000, 'x') + "\r\nContent-Length: 0\r\n\r\n"};
+      "HTTP/1.1 200 OK\r\nX: " + std::string(150'000, 'x') + "\r\nContent-Length: 0\r\n\r\n",
+      "HTTP/1.1 200 OK\r\nX-A: 1\r\n \r\nX-B: 2\r\nContent-Length: 4\r\n\r\nbody",
+      "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:99999999/\r\nContent-Length: 0\r\n\r\n",
+      "HTTP/1.1 303 See Other\r\nLocation: /gone\r\nContent-Length: 0\r\n\r\n"};
   static_cast<void>(co_await read_request(peer));
   co_await peer.write(answers.at(N));
 }
@@ -261,4 +264,17 @@ LOOP_TEST("the error of one ends the others in when_all") {
   }
   const bool closed = co_await descriptors_return_to(before);
   CHECK(closed);
+}
+
+LOOP_TEST("a line of blanks goes on with the one before, and does not end the head") {
+  http::session session;
+  const auto answer = co_await session.get(start_peer(sends<7>));
+  CHECK(answer.headers["x-a"] == "1");
+  CHECK(answer.headers["x-b"] == "2");
+  CHECK(answer.text() == "body");
+}
+
+LOOP_TEST("a redirect to what is no URL is the server's fault") {
+  const auto error = co_await error_with(sends<8>);
+  CHECK(error.kind() == error_kind::protocol);
 }

@@ -361,3 +361,15 @@ PYTHON_TEST("the proxy of the environment is asked") {
   const auto answer = co_await session.get("http://somewhere.invalid/a?b=c");
   CHECK(answer.json()["target"] == "http://somewhere.invalid/a?b=c");
 }
+
+PYTHON_TEST("after a redirect the error names the method that was refused") {
+  http::session session;
+  const auto answer = co_await session.post(server / "redirect?code=303&to=/status/404", "body");
+  std::string words;
+  try {
+    answer.raise_for_status();
+  } catch (const http::error& e) {
+    words = e.what();
+  }
+  CHECK(words.starts_with("GET http://"));
+}

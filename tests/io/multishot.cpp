@@ -518,3 +518,26 @@ ON_BOTH_RINGS("streams survive full queues, refused calls and late completions",
     CHECK(seen.living == 0);
   }
 })
+
+LOOP_TEST("a stream of a descriptor that was closed before the first next works on no other") {
+  tcp_listener listener = tcp_listener::bind(endpoint::loopback(0));
+  auto peers = listener.accept_many();
+  const int number = listener.native_handle();
+  co_await listener.close();
+  tcp_listener other = tcp_listener::bind(endpoint::loopback(0));
+  CHECK(other.native_handle() == number);
+  const tcp_stream client = co_await tcp_stream::connect(other.local_endpoint());
+  const auto peer = co_await as_result(peers.next());
+  REQUIRE_FALSE(peer.has_value());
+  CHECK(peer.error() == errc::closed);
+
+  buffer_ring ring{8, 64};
+  auto [a, b] = socket_pair();
+  auto chunks = a.receive_many(ring);
+  co_await a.close();
+  auto [c, d] = socket_pair();
+  co_await d.write("secret");
+  const auto chunk = co_await as_result(chunks.next());
+  REQUIRE_FALSE(chunk.has_value());
+  CHECK(chunk.error() == errc::closed);
+}

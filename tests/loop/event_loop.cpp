@@ -12,6 +12,8 @@
 #include <thread>
 #include <vector>
 
+#include <rondo/rondo.hpp>
+
 #include "loop/tasks.hpp"
 #include "support/descriptors.hpp"
 #include "support/heap.hpp"
@@ -528,4 +530,17 @@ TEST_CASE("the default report is one line on stderr, and nothing for suppressed 
   CHECK(printed.text ==
         "rondo: unhandled error in task worker: it failed\n"
         "rondo: unhandled error in a task: it failed\n");
+}
+
+TEST_CASE("a loop that another thread has run may be destroyed where a loop runs") {
+  using namespace rondo;
+  run([]() -> task<> {
+    auto other = std::make_unique<event_loop>();
+    std::thread([&] {
+      other->run([]() -> task<> { co_await io::nop(); }());
+    }).join();
+    other.reset();
+    co_await io::nop();  // the ring of this thread is still there
+    co_await sleep_for(std::chrono::milliseconds(1));
+  }());
 }

@@ -328,3 +328,17 @@ LOOP_TEST("sending descriptors allocates nothing, receiving them their list") {
   const auto during = rondo_test::allocations() - before;
   if (rondo_test::heap_is_counted()) CHECK(during == 100);
 }
+
+LOOP_TEST("a listener with an abstract name removes no file of that name") {
+  const temporary_folder folder;
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(folder / "");
+  const auto file_of_that_name = unix_listener::bind(endpoint::unix_path("./@rondo-test-abstract"));
+  {
+    const auto abstract =
+        unix_listener::bind(endpoint::unix_path("@rondo-test-abstract"), {.replace = true});
+    CHECK(std::filesystem::exists("@rondo-test-abstract"));
+  }
+  std::filesystem::current_path(before);
+  co_return;
+}

@@ -405,3 +405,41 @@ LOOP_TEST("a hundred programs at once") {
   }
   CHECK(no_children());
 }
+
+LOOP_TEST("communicate takes what is left of the pipes, also when it is called again") {
+  auto cat = process::spawn(command("cat"), {.in = stdio::pipe, .out = stdio::pipe});
+  co_await cat.stdin_().write("hello");
+  co_await cat.stdin_().close();
+  const auto said = co_await cat.communicate();
+  CHECK(said.out == "hello");
+  CHECK(said.exit_code == 0);
+
+  auto sleeper = process::spawn(shell("exec sleep 3600"), {.in = stdio::pipe, .out = stdio::pipe});
+  const bool in_time = static_cast<bool>(co_await try_for(1ms, sleeper.communicate()));
+  CHECK_FALSE(in_time);
+  sleeper.kill();
+  const auto killed = co_await sleeper.communicate();
+  CHECK(killed.exit_code == -SIGKILL);
+
+  auto closed = process::spawn(shell("exit 3"), {.in = stdio::pipe, .out = stdio::pipe});
+  co_await closed.stdout_().close();
+  const auto nothing = co_await closed.communicate();
+  CHECK(nothing.out.empty());
+  CHECK(nothing.exit_code == 3);
+}
+
+ON_BOTH_RINGS("a program whose end the system does not keep was started all the same", {
+  const int status = in_child([]() -> int {
+    ::signal(SIGCHLD, SIG_IGN);
+    return rondo::run([]() -> task<int> {
+      for (int i = 0; i < 100; ++i) {
+        auto program = process::spawn(command("true"));
+        const auto code = co_await code_of(program.wait());
+        if (code != std::errc::no_child_process) co_return 2;
+      }
+      co_return 0;
+    }());
+  });
+  CAPTURE(status);
+  CHECK(exited_with(status, 0));
+})

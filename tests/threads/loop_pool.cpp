@@ -17,6 +17,8 @@
 
 #include <rondo/threads/on.hpp>
 
+#include <rondo/rondo.hpp>
+
 #include "loop/tasks.hpp"
 #include "support/descriptors.hpp"
 #include "support/loop_test.hpp"
@@ -210,3 +212,31 @@ ON_BOTH_RINGS("what is brought to a loop after its last run is dropped with the 
   CHECK(brought.use_count() == 1);
   CHECK(*brought == 0);
 })
+
+TEST_CASE("the arguments that a body takes by reference last as long as it runs") {
+  using namespace rondo;
+  loop_pool pool(2);
+  const std::string name = "a name that is longer than what a string keeps inside itself";
+  std::atomic<int> right{0};
+  pool.run(
+      [&](std::size_t, const std::string& its) -> task<> {
+        co_await yield();
+        if (its == name) ++right;
+      },
+      name);
+  CHECK(right == 2);
+}
+
+TEST_CASE("what does not end in time is an error of the pool's run, though it takes longer still") {
+  using namespace rondo;
+  loop_pool_options options;
+  options.loop.drain_timeout = std::chrono::milliseconds(1);
+  options.loop.on_unhandled = [](const unhandled_error&) {};
+  loop_pool pool(1, options);
+  const auto stubborn = []() -> task<> { co_await shield(sleep_for(std::chrono::milliseconds(200))); };
+  const auto body = [&](std::size_t) -> task<> {
+    spawn(stubborn());
+    co_await yield();
+  };
+  CHECK_THROWS_AS(pool.run(body), drain_error);
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <ranges>
 #include <rondo/time/timeout.hpp>
 
 #include <chrono>
@@ -9,6 +10,8 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include <rondo/rondo.hpp>
 
 #include "support/descriptors.hpp"
 #include "support/heap.hpp"
@@ -794,4 +797,17 @@ LOOP_TEST("a limit that is never reached costs no system call of its own") {
   const auto calls = loop.stats().system_calls;
   for (int i = 0; i < 100; ++i) co_await with_timeout(1h, rondo::io::nop());
   CHECK(loop.stats().system_calls - calls == 100);
+}
+
+LOOP_TEST("the arguments of a body stay where a task finds them, in a range that is made as it goes, too") {
+  using namespace rondo;
+  const auto size_of = [](timeout_scope&, const std::string& name) -> task<std::size_t> {
+    co_await yield();
+    co_return name.size();
+  };
+  auto all = std::views::iota(0, 3) | std::views::transform([&](int i) {
+               return with_timeout(3600s, size_of, std::string(static_cast<std::size_t>(50 + i), 'x'));
+             });
+  const auto sizes = co_await when_all(all, max_concurrency{2});
+  CHECK(sizes == std::vector<std::size_t>{50, 51, 52});
 }

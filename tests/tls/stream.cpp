@@ -350,6 +350,20 @@ LOOP_TEST("an end that the peer did not announce is an error, each time") {
   }
 }
 
+LOOP_TEST("read_exactly tells how much came before an end that the peer did not announce") {
+  auto ends = co_await tls_pair();
+  co_await ends.client.write("hello");
+  ends.client.stream().shutdown_write();
+  std::array<char, 10> space;
+  std::size_t came = 0;
+  try {
+    co_await ends.server.read_exactly(space);
+  } catch (const unexpected_eof& e) {
+    came = e.received();
+  }
+  CHECK(came == 5);
+}
+
 LOOP_TEST("a peer that speaks something else is an error, on both sides") {
   auto plain = co_await tcp_pair();
   co_await plain.b.write("HTTP/1.1 400 Bad Request\r\n\r\n");

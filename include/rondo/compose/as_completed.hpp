@@ -49,7 +49,9 @@ template <typename R>
 using completion_handle = std::unique_ptr<completion_block<R>, completion_closer>;
 }  // namespace detail
 
-/// Starts nothing before the first `next`.
+/// Starts nothing before the first `next`. To be kept in a variable: a task's arguments are destroyed
+/// after the task has ended, so of one that is an argument of a spawned task the children may end
+/// after it, and after its group.
 /// Thread: the loop's. One `next` at a time.
 template <typename R>
 class [[nodiscard("a stream does nothing until next() is awaited")]] completion_stream {

@@ -21,6 +21,7 @@
 #include <exception>
 #include <iterator>
 #include <ranges>
+#include <system_error>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -202,6 +203,8 @@ class range_state : public combinator {
       } else {
         free->state.renew(static_cast<element>(*it));
         free->line.reopen();
+        // What a child's destructor has canceled has not reached the line that had ended.
+        if (line().canceled()) [[unlikely]] free->line.cancel();
       }
       child& c = *free;
       if (run_child(c)) {
@@ -278,7 +281,8 @@ template <typename Children>
   for_each_child(children, [which](auto& c) {
     if (&c == which) static_cast<void>(c.state.take());
   });
-  __builtin_unreachable();
+  // It was there when the child ended; what it was an error of has been closed since.
+  throw std::system_error(make_error_code(errc::closed), "rondo: closed before its error was taken");
 }
 
 }  // namespace rondo::detail

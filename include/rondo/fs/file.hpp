@@ -11,6 +11,7 @@
 // number of `read_at` and `write_at` may. For a whole file at once see fs/whole_file.hpp,
 // fs/write_file_atomically.hpp and fs/copy_file.hpp.
 
+#include <algorithm>
 #include <cstdint>
 #include <fcntl.h>
 #include <string>
@@ -168,10 +169,12 @@ class file {
 
 inline task<std::string> file::read_all() & {
   const std::uint64_t in_file = co_await size();
+  const ::off_t position = ::lseek(native_handle(), 0, SEEK_CUR);  // negative: it has none
+  const std::uint64_t before = position > 0 ? static_cast<std::uint64_t>(position) : 0;
   std::string all;
   // One byte more than the file says, so that one read can tell that it was all. Files that do not
   // know their size (in /proc, say) grow the string as they go.
-  all.resize(static_cast<std::size_t>(in_file) + 1);
+  all.resize(static_cast<std::size_t>(in_file - std::min(before, in_file)) + 1);
   std::size_t done = 0;
   for (;;) {
     const std::size_t n = co_await read(mutable_buffer(all.data() + done, all.size() - done));

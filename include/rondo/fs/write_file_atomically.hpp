@@ -121,6 +121,8 @@ task<> replace_whole_file(path_argument path, Fill fill) {
     made = true;
     if (permissions >= 0) co_await set_permissions(f, permissions);
     co_await fill(f);
+    const bool set_id = permissions >= 0 && (permissions & (S_ISUID | S_ISGID)) != 0;
+    if (set_id) co_await set_permissions(f, permissions);  // writing takes those away
     co_await f.sync();
     co_await f.close();
     co_await shield(take_the_name(temporary, path));

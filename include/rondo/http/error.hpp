@@ -97,8 +97,11 @@ namespace detail {
 
 /// user:password@ becomes user:***@.
 inline std::string without_password(std::string_view url) {
-  const auto scheme = url.find("://");
-  const auto begin = scheme == url.npos ? 0 : scheme + 3;
+  // libcurl takes one to three slashes behind a scheme, and URLs without one.
+  const auto scheme = url.find(":/");
+  const bool has_scheme = scheme != url.npos && url.find_first_of("/?#@") > scheme;
+  const auto begin =
+      has_scheme ? std::min(url.find_first_not_of('/', scheme + 1), url.size()) : std::size_t{0};
   const auto host = url.substr(begin, url.find_first_of("/?#", begin) - begin).rfind('@');
   if (host == url.npos) return std::string(url);
   const auto colon = url.substr(begin, host).find(':');

@@ -297,7 +297,7 @@ inline bool exchange::collect() noexcept {
 
 inline void exchange::note_origin() {
   response_.url = info<char*>(easy.get(), CURLINFO_EFFECTIVE_URL);
-  response_.method_ = request_.method();
+  response_.method_ = info<char*>(easy.get(), CURLINFO_EFFECTIVE_METHOD);
 }
 
 inline void exchange::make_room(std::string& body) const noexcept {

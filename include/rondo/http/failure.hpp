@@ -77,6 +77,7 @@ inline failure::explanation failure::explain() const {
       return {error == ENOMEM ? error_kind::out_of_memory : error_kind::other,
               "waiting for its sockets failed: " + system};
     case CURLE_URL_MALFORMAT:
+      if (asked) return {error_kind::protocol, detail()};  // where a redirect leads to
       return {error_kind::invalid_url, "not a valid URL: " + detail()};
     case CURLE_UNSUPPORTED_PROTOCOL:
       if (asked) return {error_kind::protocol, detail()};

@@ -22,13 +22,15 @@ class head_lines {
 
   /// Adds what a line says. Throws: std::bad_alloc.
   static line take(response& r, std::string_view text) {
+    const bool is_end = text.find_first_not_of("\r\n") == text.npos;  // blanks go on with a line
     text.remove_suffix(text.size() - (text.find_last_not_of("\r\n\t ") + 1));
     if (text.starts_with("HTTP/")) {
       r.headers.clear();
       take_status(r, text);
       return line::begins;
     }
-    if (text.empty()) return line::ends;
+    if (is_end) return line::ends;
+    if (text.empty()) return line::field;
     if (text.front() == ' ' || text.front() == '\t') {  // folded (RFC 9112, 5.2)
       r.headers.add_more(text.substr(text.find_first_not_of(" \t")));
       return line::field;

@@ -75,6 +75,11 @@ class multishot_block final : in_flight, guest {
   multishot_block(int descriptor, Source&& source)
       : in_flight(kind), guest(&multishot_block::heard), source_(std::move(source)) {
     fd = descriptor;
+    if (running_loop == nullptr) return;
+    // Nothing is in flight that a close of the descriptor could end, so it has to hear of one.
+    loop_ = static_cast<engine*>(running_loop);
+    loop_->admit(*this);
+    closed_ = loop_->is_being_closed(fd);
   }
 
   static void* operator new(std::size_t size) { return allocate_frame(size); }

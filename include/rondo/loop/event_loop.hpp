@@ -286,6 +286,16 @@ auto event_loop::run(A&& root) -> await_result_t<A> {
   }
   left_behind_ = nullptr;
   if (deadlock.found) [[unlikely]] deadlock.raise();
+  // A stream that was one of its arguments may leave children behind.
+  struct last {
+    ~last() {
+      root.reset();
+      if (loop.any_orphans()) static_cast<void>(loop.finish());
+    }
+    event_loop& loop;
+    std::unique_ptr<detail::root_line<A>>& root;
+  };
+  const last its_arguments{*this, own};
   return line.take();
 }
 

@@ -45,7 +45,7 @@ class ring {
   ring& operator=(const ring&) = delete;
   ~ring() {
     // A forked child shares the descriptor but not the memory, which is marked DONTFORK.
-    if (soft_ == nullptr && ::getpid() == owner_) io_uring_queue_exit(&queues_);
+    if (soft_ == nullptr && ::getpid() == owner_) give_up();
   }
 
   /// Once, on the thread that will use the ring from then on. Throws: std::system_error.
@@ -241,6 +241,13 @@ class ring {
     beside_poll_.arm_once(*entry, beside_->pollable());
     return true;
   }
+  /// The registration of the ring's descriptor is its thread's. liburing takes it back on whatever
+  /// thread this is, by its number there, and since 2.4 that of another ring may be the one that the
+  /// number stands for.
+  void give_up() noexcept {
+    if (::gettid() != thread_) queues_.int_flags = 0;  // of a thread that has ended, or keeps it
+    io_uring_queue_exit(&queues_);
+  }
   [[gnu::cold]] void become_soft(std::string_view reason) {
     soft_ = std::make_unique<soft_ring>(queues_, entries_, threads_);
     memory_.be_served_by(*soft_);
@@ -266,6 +273,7 @@ class ring {
   own_poll beside_poll_;          // for the kernel's ring, of the one beside it
   std::uint64_t notified_after_ = ~std::uint64_t{0};  // so many calls
   pid_t owner_ = ::getpid();
+  pid_t thread_ = 0;  // that uses it
 };
 
 // Implementation
@@ -309,6 +317,7 @@ inline ring* ring::beside() noexcept {
 
 inline void ring::bind() {
   if (soft_ != nullptr) return;
+  thread_ = ::gettid();
   const ring_failure failure = kernel_ring::enable(queues_, *reserve());
   changed_ = queues_.sq.sqe_tail;
   if (failure.error == 0) return;

@@ -170,7 +170,7 @@ inline void soft_ring::try_first(const io_uring_sqe& e, const soft::verb& v) noe
   const bool behind = r != nullptr && v.uses_fd && !r->queue(v.waits).empty();
   const bool drained =
       r != nullptr && r->drained && e.opcode == IORING_OP_RECV && e.flags == 0 && e.len != 0 &&
-      (e.msg_flags & MSG_DONTWAIT) == 0;
+      (e.msg_flags & (MSG_DONTWAIT | MSG_OOB)) == 0;  // of urgent data epoll does not tell
   if (!behind && !drained && !soft::repeats(e)) {
     const int result = attempt(e, p, v);
     if (result != soft::must_wait && result != soft::must_block) {

@@ -143,7 +143,8 @@ inline unix_listener unix_listener::bind(const endpoint& at, unix_listen_options
   const auto failed = [&at](const char* call) {
     detail::throw_errno(std::string(call) + " " + to_string(at));
   };
-  if (options.replace) {
+  const bool has_path = reinterpret_cast<const sockaddr_un*>(at.native())->sun_path[0] != '\0';
+  if (options.replace && has_path) {
     const std::string path = at.address();
     struct stat status {};
     if (::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) ::unlink(path.c_str());

@@ -38,7 +38,11 @@ class child_process : in_flight {
   [[nodiscard]] int adopt(pid_t child) noexcept {
     pid_ = child;
     pidfd_ = descriptor(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
-    return pidfd_ ? 0 : errno;
+    if (pidfd_) return 0;
+    if (errno != ESRCH) return errno;
+    error_ = ECHILD;  // it has ended, and the system has reaped it, because SIGCHLD is ignored
+    ended_ = true;
+    return 0;
   }
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
   [[nodiscard]] int pidfd() const noexcept { return pidfd_.native_handle(); }

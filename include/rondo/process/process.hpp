@@ -136,6 +136,7 @@ inline task<> process::feed(optional_pipe<pipe_writer>& to, std::string_view inp
     if (!input.empty()) piped(to, "stdin");
     co_return;
   }
+  if (!to.end && input.empty()) co_return;  // it was closed before
   try {
     co_await to.end.write(input);
   } catch (const std::system_error& e) {
@@ -145,7 +146,7 @@ inline task<> process::feed(optional_pipe<pipe_writer>& to, std::string_view inp
 }
 
 inline task<> process::collect(optional_pipe<pipe_reader>& from, std::string& all) {
-  if (!from.piped) co_return;
+  if (!from.end) co_return;  // none, or it was closed before
   std::size_t size = 0;
   for (std::size_t n = 1; n != 0; size += n) {
     if (all.size() - size < 4096) all.resize(all.size() == 0 ? 8192 : all.size() * 2);

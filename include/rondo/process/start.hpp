@@ -123,7 +123,8 @@ class spawn_setup {
   std::string text = "run " + what.words().front();
   if (!what.cwd().empty()) {
     const descriptor folder(::open(what.cwd().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!folder) {
+    // To be in it takes another permission than to see it.
+    if (!folder || ::faccessat(AT_FDCWD, what.cwd().c_str(), X_OK, AT_EACCESS) != 0) {
       error = errno;
       text += " in " + what.cwd();
     }

@@ -71,10 +71,15 @@ class loop_pool {
   template <typename F, typename... Args>
     requires std::is_invocable_r_v<task<>, F&, std::size_t, Args...>
   void run(F body, Args... arguments) {
-    run_all([&](std::size_t i) { return body(i, Args(std::as_const(arguments))...); });
+    run_all([&](std::size_t i) { return with_its_own(body, i, Args(std::as_const(arguments))...); });
   }
 
  private:
+  /// Keeps the arguments, which the body may take by reference.
+  template <typename F, typename... Args>
+  static task<> with_its_own(F& body, std::size_t i, Args... arguments) {
+    co_await body(i, std::move(arguments)...);
+  }
   void run_all(const std::function<task<>(std::size_t)>& body);
 
   std::vector<std::unique_ptr<detail::pool_thread>> threads_;
@@ -93,6 +98,7 @@ class pool_gate {
     for (const oneshot<>& each : open_) each.set_value();
   }
   [[nodiscard]] auto wait(std::size_t i) const { return open_[i].wait(); }
+  [[nodiscard]] bool is_open() const noexcept { return left_ == 0; }
 
  private:
   std::atomic<std::size_t> left_;
@@ -118,7 +124,15 @@ class pool_run {
     }
     if (!arrived) work_.arrive();
     loops_.arrive();
-    loop.run(shield(loops_.wait(i)));
+    for (bool all_ended = false; !all_ended;) {
+      try {
+        loop.run(shield(loops_.wait(i)));
+        all_ended = true;
+      } catch (...) {  // what is left has not ended in time, again (drain_timeout)
+        failed(std::current_exception());
+        all_ended = loops_.is_open();
+      }
+    }
   }
 
   /// When all have ended.

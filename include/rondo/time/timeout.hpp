@@ -15,7 +15,6 @@
 // cancellation goes on: a timeout inside does not hide it.
 
 #include <chrono>
-#include <functional>
 #include <new>
 #include <optional>
 #include <tuple>
@@ -24,6 +23,7 @@
 
 #include <rondo/compose/combinator.hpp>
 #include <rondo/core/nested_line.hpp>
+#include <rondo/core/spawned.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/loop/engine.hpp>
 #include <rondo/time/sleep.hpp>
@@ -298,26 +298,16 @@ class timeout_state : public limited<A> {
   }
 };
 
-/// Before the task, so it outlives that.
-template <typename F>
-struct kept_body {
-  F body;
-};
-
 template <typename F, typename... Args>
 class timeout_body_state
-    : kept_body<F>, public limited<std::invoke_result_t<F&, timeout_scope&, Args...>> {
+    : kept_call<F, Args...>, public limited<std::invoke_result_t<F&, timeout_scope&, Args...>> {
   using base = limited<std::invoke_result_t<F&, timeout_scope&, Args...>>;
 
  public:
   template <template <typename, typename...> typename State>
   explicit timeout_body_state(timeout_body_description<State, F, Args...>&& d)
-      : kept_body<F>{std::move(d.body_)}, base(d.limit_, [&](timeout_scope& limit) {
-          const auto call = [&](Args&... args) {
-            return std::invoke(this->body, limit, std::move(args)...);
-          };
-          return std::apply(call, d.args_);
-        }) {}
+      : kept_call<F, Args...>{std::move(d.body_), std::move(d.args_)},
+        base(d.limit_, [this](timeout_scope& limit) { return this->call(limit); }) {}
 
   [[nodiscard]] bool start(scope& outer, continuation told) noexcept {
     timeout_scope& limit = this->scope_;

@@ -255,11 +255,16 @@ task<std::size_t> tls_stream<Stream>::read(mutable_buffer to) & {
 template <typename Stream>
   requires async_reader<Stream> && async_writer<Stream>
 task<> tls_stream<Stream>::read_exactly(mutable_buffer to) & {
-  for (std::size_t done = 0; done != to.size();) {
-    const std::size_t count = co_await read(to.after(done));
-    if (count == 0) throw unexpected_eof(done);
-    done += count;
+  std::size_t done = 0;
+  try {
+    while (done != to.size()) {
+      const std::size_t count = co_await read(to.after(done));
+      if (count == 0) break;
+      done += count;
+    }
+  } catch (const unexpected_eof&) {  // that of a read, which does not know what came before
   }
+  if (done != to.size()) throw unexpected_eof(done);
 }
 
 /// At least one byte, when there is room for them.
