@@ -7,6 +7,12 @@
 using namespace rondo::test;
 using rondo::task;
 
+// A view would be one of text that nobody keeps; written, one is as good as a string.
+static_assert(!rondo::postgres::readable_column<std::vector<std::string_view>>);
+static_assert(!rondo::postgres::readable_column<std::vector<std::vector<std::optional<std::string_view>>>>);
+static_assert(rondo::postgres::readable_column<std::vector<std::vector<std::optional<std::string>>>>);
+static_assert(rondo::postgres::writable<std::vector<std::string_view>>);
+
 POSTGRES_TEST("arrays go there and back, whatever is in their elements") {
   auto c = co_await postgres::connect(server.conninfo());
   const std::vector<int> numbers{1, -2, 3};

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -169,7 +170,10 @@ struct codec<std::vector<T>> {
     }
     to += '}';
   }
-  static std::vector<T> read(std::string_view text) {
+  /// No views: an element is what is left of its text when the quotes have gone, which nobody keeps.
+  static std::vector<T> read(std::string_view text)
+    requires(!std::is_same_v<typename detail::array_element<T>::type, std::string_view>)
+  {
     detail::array_reader reader(text);
     auto array = reader.template read_array<T>();
     reader.expect_end();
