@@ -277,6 +277,8 @@ LOOP_TEST("both ends send at once, unless told not to") {
   tcp_ends ends = co_await tcp_pair();
   CHECK(option(ends.a.native_handle(), IPPROTO_TCP, TCP_NODELAY) != 0);
   CHECK(option(ends.b.native_handle(), IPPROTO_TCP, TCP_NODELAY) != 0);
+  ends.a.set_option(SOL_SOCKET, SO_KEEPALIVE, true);
+  CHECK(ends.a.get_option<int>(SOL_SOCKET, SO_KEEPALIVE) == 1);
   ends.a.set_no_delay(false);
   CHECK(option(ends.a.native_handle(), IPPROTO_TCP, TCP_NODELAY) == 0);
   ends.a.set_no_delay(true);

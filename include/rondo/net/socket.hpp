@@ -8,6 +8,7 @@
 #include <string>
 #include <sys/socket.h>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 #include <rondo/io/close_owner.hpp>
@@ -31,7 +32,9 @@ class socket_base {
   /// setsockopt(2). Throws: std::system_error.
   template <typename T>
   void set_option(int level, int name, const T& value) {
-    if (::setsockopt(native_handle(), level, name, &value, sizeof value) != 0) {
+    using whole = std::conditional_t<std::is_same_v<T, bool>, int, const T&>;  // no byte will do
+    const whole given = value;
+    if (::setsockopt(native_handle(), level, name, &given, sizeof given) != 0) {
       throw_errno("setsockopt");
     }
   }
