@@ -103,6 +103,9 @@ class engine : public loop_base {
   /// Everything in flight is being canceled because the run has ended.
   [[nodiscard]] bool winds_up() const noexcept { return winds_up_; }
 
+  /// The loop is destroyed: what others bring is no longer run.
+  [[nodiscard]] bool is_dropped() const noexcept { return dropped_; }
+
   /// The program's memory that its ring was told of.
   [[nodiscard]] ring_memory& memory() noexcept { return ring_.memory(); }
 
@@ -163,6 +166,7 @@ class engine : public loop_base {
     flights_.cancel_all();
   }
   void wound_up() noexcept { winds_up_ = false; }
+  void be_dropped() noexcept { dropped_ = true; }
 
   /// Makes the descriptor of a loop that somebody else drives. Throws: std::system_error.
   int embed(bool at_rest) {
@@ -343,6 +347,7 @@ class engine : public loop_base {
   std::optional<embedding> embedding_;
   std::optional<work_watch> watch_;
   bool winds_up_ = false;
+  bool dropped_ = false;
 };
 
 }  // namespace rondo::detail

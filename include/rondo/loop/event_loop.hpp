@@ -25,20 +25,16 @@
 #include <utility>
 
 #include <rondo/core/task.hpp>
-#include <rondo/detail/message_pool.hpp>
 #include <rondo/loop/answer.hpp>
 #include <rondo/loop/deadlock.hpp>
 #include <rondo/loop/ending.hpp>
 #include <rondo/loop/options.hpp>
+#include <rondo/loop/posted.hpp>
 #include <rondo/loop/root_line.hpp>
 #include <rondo/loop/sigpipe_guard.hpp>
 #include <rondo/loop/spawn.hpp>
 
 namespace rondo {
-
-namespace detail {
-class remote_call;  // threads/on.hpp
-}
 
 class event_loop final : public detail::ending, public detail::spawns<event_loop, join_handle> {
  public:
@@ -133,11 +129,10 @@ class event_loop final : public detail::ending, public detail::spawns<event_loop
 
  private:
   class running_here;
-  template <typename F>
-  class posted;
+  template <typename Root>
+  struct let_go;
 
   friend detail::spawns<event_loop, join_handle>;
-  friend detail::remote_call;
   template <typename T>
   join_handle<T> adopt(detail::spawned<T>& s) {
     s.line.open(*this);
@@ -157,7 +152,6 @@ class event_loop final : public detail::ending, public detail::spawns<event_loop
   std::atomic<bool> stop_requested_{false};
   std::thread::id thread_{};  // that the loop is bound to
   std::unique_ptr<detail::kept_root> left_behind_;
-  bool dropping_ = false;  // what others bring is no longer run
 };
 
 /// Starts a task on the running loop, on the next turn.
@@ -201,6 +195,17 @@ class event_loop::running_here {
   detail::sigpipe_guard sigpipe_;
 };
 
+/// The root's arguments are destroyed with it. A stream among them may leave children behind.
+template <typename Root>
+struct event_loop::let_go {
+  event_loop& loop;
+  std::unique_ptr<Root>& root;
+  ~let_go() {
+    root.reset();
+    if (loop.any_orphans()) static_cast<void>(loop.finish());
+  }
+};
+
 inline void event_loop::bind_here() {
   if (thread_ == std::thread::id()) {
     bind();
@@ -212,37 +217,13 @@ inline void event_loop::bind_here() {
   }
 }
 
-template <typename F>
-class event_loop::posted final : public detail::ready_node,
-                                 public detail::made_in_pages<event_loop::posted<F>>,
-                                 detail::listener {
- public:
-  posted(event_loop& loop, F&& f)
-      : listener{&posted::run_it}, loop_(loop), callable_(std::move(f)) {
-    waiter = detail::continuation(static_cast<listener&>(*this));
-  }
-
- private:
-  static void run_it(listener& self) noexcept {
-    const std::unique_ptr<posted> p(&static_cast<posted&>(self));
-    if (p->loop_.dropping_) return;
-    try {
-      p->callable_();
-    } catch (...) {
-      p->loop_.report({unhandled_error::kind::post, {}, std::current_exception(), {}});
-    }
-  }
-  event_loop& loop_;
-  F callable_;
-};
-
 inline event_loop::event_loop(loop_options options)
     : ending(&event_loop::report_unhandled, detail::add_environment(options)),
       options_(std::move(options)) {}
 
 inline event_loop::~event_loop() {
   RONDO_ASSERT(detail::running_loop != this, "a loop was destroyed by one of its own tasks");
-  dropping_ = true;
+  be_dropped();
   if (has_own_work()) {
     inbox_.deliver(*this);
     RONDO_ASSERT(thread_ == std::thread::id() || thread_ == std::this_thread::get_id(),
@@ -285,17 +266,8 @@ auto event_loop::run(A&& root) -> await_result_t<A> {
     throw drain_error("rondo: what was left when the root had ended has not ended in time");
   }
   left_behind_ = nullptr;
+  const let_go<detail::root_line<A>> root_goes{*this, own};
   if (deadlock.found) [[unlikely]] deadlock.raise();
-  // A stream that was one of its arguments may leave children behind.
-  struct last {
-    ~last() {
-      root.reset();
-      if (loop.any_orphans()) static_cast<void>(loop.finish());
-    }
-    event_loop& loop;
-    std::unique_ptr<detail::root_line<A>>& root;
-  };
-  const last its_arguments{*this, own};
   return line.take();
 }
 
@@ -308,7 +280,7 @@ inline bool event_loop::run_once(std::chrono::nanoseconds timeout) {
 
 template <std::invocable F>
 void event_loop::post(F callable) {
-  inbox_.send(*new posted<F>(*this, std::move(callable)));
+  inbox_.send(*new detail::posted<F>(*this, std::move(callable)));
 }
 
 template <typename T>

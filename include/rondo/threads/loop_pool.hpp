@@ -98,7 +98,6 @@ class pool_gate {
     for (const oneshot<>& each : open_) each.set_value();
   }
   [[nodiscard]] auto wait(std::size_t i) const { return open_[i].wait(); }
-  [[nodiscard]] bool is_open() const noexcept { return left_ == 0; }
 
  private:
   std::atomic<std::size_t> left_;
@@ -124,14 +123,10 @@ class pool_run {
     }
     if (!arrived) work_.arrive();
     loops_.arrive();
-    for (bool all_ended = false; !all_ended;) {
-      try {
-        loop.run(shield(loops_.wait(i)));
-        all_ended = true;
-      } catch (...) {  // what is left has not ended in time, again (drain_timeout)
-        failed(std::current_exception());
-        all_ended = loops_.is_open();
-      }
+    try {
+      loop.run(shield(loops_.wait(i)));
+    } catch (...) {  // all have ended, but what is left here has not in time (drain_timeout)
+      failed(std::current_exception());
     }
   }
 

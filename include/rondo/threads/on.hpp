@@ -138,7 +138,7 @@ class remote_call : leaf {
 
   static void arrived(listener& self) noexcept {
     remote_call& call = static_cast<message&>(self).call;
-    if (call.there_->dropping_) [[unlikely]] return call.go_back();
+    if (call.there_->is_dropped()) [[unlikely]] return call.go_back();
     try {
       call.running_ = call.there_->spawn(call.work(visit(call)));
       call.runs_ = true;
