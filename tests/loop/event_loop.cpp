@@ -532,6 +532,7 @@ TEST_CASE("the default report is one line on stderr, and nothing for suppressed 
         "rondo: unhandled error in a task: it failed\n");
 }
 
+// Of liburing 2.4 and newer: it gives up a registered descriptor by its number on whatever thread.
 TEST_CASE("a loop that another thread has run may be destroyed where a loop runs") {
   using namespace rondo;
   run([]() -> task<> {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <poll.h>
 #include <rondo/net/tcp.hpp>
 
 #include <netinet/tcp.h>
@@ -557,4 +558,20 @@ LOOP_TEST("an awaited child costs one frame, and with the pool none") {
   } else {
     CHECK(during <= 2 * messages);  // one_message, and the ping inside
   }
+}
+
+LOOP_TEST("an urgent byte that has come is received, whatever was received before") {
+  tcp_ends ends = co_await tcp_pair();
+  std::array<char, 64> space;
+  for (int i = 0; i < 3; ++i) {
+    const auto got = co_await rondo::when_all(ends.b.read(space), ends.a.write("abc"));
+    CHECK(std::get<0>(got) == 3);
+  }
+  co_await rondo::io::send(ends.a.native_handle(), "!", MSG_OOB);
+  pollfd urgent{ends.b.native_handle(), POLLPRI, 0};
+  co_await until([&] { return ::poll(&urgent, 1, 0) == 1; });
+  const std::size_t n =
+      co_await rondo::io::recv(ends.b.native_handle(), rondo::mutable_buffer(space), MSG_OOB);
+  CHECK(n == 1);
+  CHECK(space[0] == '!');
 }

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <cerrno>
+#include <unistd.h>
+#include <sys/stat.h>
+#include <grp.h>
 #include <rondo/process/process.hpp>
 
 #include <sys/wait.h>
@@ -439,6 +443,48 @@ ON_BOTH_RINGS("a program whose end the system does not keep was started all the 
       }
       co_return 0;
     }());
+  });
+  CAPTURE(status);
+  CHECK(exited_with(status, 0));
+})
+
+TEST_CASE("a child that the system has reaped by itself has ended, and how is not known") {
+  const int status = in_child([]() -> int {
+    ::signal(SIGCHLD, SIG_IGN);
+    const pid_t gone = ::fork();
+    if (gone == 0) ::_exit(7);
+    if (::waitpid(gone, nullptr, 0) != -1 || errno != ECHILD) return 2;  // it is no more
+    const rondo::detail::child_handle child(new rondo::detail::child_process());
+    if (child->adopt(gone) != 0) return 3;
+    if (!child->reap()) return 4;
+    child->signal(SIGKILL);  // to nobody
+    try {
+      static_cast<void>(child->exit_code());
+    } catch (const std::system_error& e) {
+      return e.code() == std::errc::no_child_process ? 0 : 5;
+    }
+    return 6;
+  });
+  CAPTURE(status);
+  CHECK(exited_with(status, 0));
+}
+
+ON_BOTH_RINGS("a folder in which one may not be is named as what is wrong", {
+  if (::getuid() != 0) SKIP("needs root, to become somebody else");
+  const temporary_folder folder;
+  const std::string locked = folder / "locked";
+  std::filesystem::create_directory(locked);
+  ::chmod((folder / "").c_str(), 0755);
+  ::chmod(locked.c_str(), 0700);
+  const int status = in_child([&]() -> int {
+    if (::setgroups(0, nullptr) != 0 || ::setgid(65534) != 0 || ::setuid(65534) != 0) return 2;
+    try {
+      static_cast<void>(process::spawn(command("true").cwd(locked)));
+    } catch (const std::system_error& e) {
+      const bool right = e.code() == std::errc::permission_denied && contains(e.what(), locked);
+      return right ? 0 : 3;
+    }
+    return 4;
   });
   CAPTURE(status);
   CHECK(exited_with(status, 0));

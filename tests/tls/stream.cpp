@@ -171,6 +171,27 @@ LOOP_TEST("a client that does not verify takes any certificate, and needs no nam
   CHECK(without.client.empty());
 }
 
+LOOP_TEST("an error of a client that does not verify is not the certificate's") {
+  auto plain = co_await tcp_pair();
+  auto ends = co_await when_all(
+      stream::client(tls_context().verify(false), std::move(plain.a), "localhost"),
+      stream::server(server_context(), std::move(plain.b)));
+  stream& client = std::get<0>(ends);
+  co_await std::get<1>(ends).stream().write(std::string("no record at all, and long enough"));
+  std::array<char, 10> space;
+  std::string words;
+  long verdict = -1;
+  try {
+    static_cast<void>(co_await client.read(space));
+  } catch (const tls_error& e) {
+    words = e.what();
+    verdict = e.verification();
+  }
+  CHECK(contains(words, "wrong version number"));
+  CHECK_FALSE(contains(words, "certificate"));
+  CHECK(verdict == 0);
+}
+
 LOOP_TEST("a client that verifies needs the name of the host") {
   auto plain = co_await tcp_pair();
   CHECK_THROWS_AS(stream::client(client_context(), std::move(plain.a), ""), std::invalid_argument);
