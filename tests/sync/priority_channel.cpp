@@ -140,3 +140,16 @@ LOOP_TEST("a message in a priority_channel allocates nothing") {
   const auto during = rondo_test::allocations() - before;
   if constexpr (RONDO_FRAME_POOL != 0) CHECK(during == 0);
 }
+
+TEST_CASE("an unbounded one that there is no memory for leaves the value with whoever has it") {
+  if (!rondo_test::heap_is_counted()) return;
+  priority_channel<std::unique_ptr<int>> c(unbounded);
+  auto value = std::make_unique<int>(1);
+  rondo::testing::fail_allocation(1);
+  CHECK_THROWS_AS(c.try_send(std::move(value)), std::bad_alloc);
+  rondo::testing::fail_allocation(0);
+  REQUIRE(value != nullptr);
+  CHECK(c.empty());
+  CHECK(c.try_send(std::move(value)));
+  CHECK(c.size() == 1);
+}

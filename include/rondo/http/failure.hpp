@@ -142,7 +142,8 @@ inline failure::explanation failure::explain() const {
 /// What libcurl 7.88 calls being out of memory. Its lines may be of CURL_MAX_HTTP_HEADER bytes.
 inline failure::explanation failure::line_too_long() {
   return {error_kind::protocol,
-          "libcurl has no room for the head: one of its lines is longer than 100 KiB"};
+          "libcurl has no room for the head: one of its lines is longer than 100 KiB, or there is no "
+          "memory"};
 }
 
 inline failure::explanation failure::explain_limit() const {

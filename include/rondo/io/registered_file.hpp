@@ -13,8 +13,11 @@
 // Where it pays: for many small operations on one file. A read of 4 KiB that is in memory took 2 to 7 %
 // less (Linux 6.18; 1, 32 and 128 in flight).
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <fcntl.h>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -43,6 +46,7 @@ class registered_place : guest {
   [[nodiscard]] int descriptor() const noexcept { return fd_; }
   /// Makes the file known to a loop. 0 or a negative errno.
   [[nodiscard]] int join(engine& loop) noexcept {
+    if (::fcntl(fd_, F_GETFD) < 0) return -errno;  // epoll would not mind, nor the table -1
     index_ = loop.memory().add_file(fd_);
     if (index_ == -EOPNOTSUPP) return 0;  // it is on epoll
     if (index_ < 0) return index_;
@@ -67,31 +71,13 @@ class registered_place : guest {
 
   /// The others of Linux 6.1 take a folder, refuse it, or have their file in another place.
   [[nodiscard]] static bool may_name_a_place(std::uint8_t opcode) noexcept {
-    switch (opcode) {
-      case IORING_OP_READ:
-      case IORING_OP_READV:
-      case IORING_OP_READ_FIXED:
-      case IORING_OP_WRITE:
-      case IORING_OP_WRITEV:
-      case IORING_OP_WRITE_FIXED:
-      case IORING_OP_FSYNC:
-      case IORING_OP_SYNC_FILE_RANGE:
-      case IORING_OP_FALLOCATE:
-      case IORING_OP_FADVISE:
-      case IORING_OP_POLL_ADD:
-      case IORING_OP_RECV:
-      case IORING_OP_RECVMSG:
-      case IORING_OP_SEND:
-      case IORING_OP_SENDMSG:
-      case IORING_OP_SEND_ZC:
-      case IORING_OP_SENDMSG_ZC:
-      case IORING_OP_ACCEPT:
-      case IORING_OP_CONNECT:
-      case IORING_OP_SHUTDOWN:
-        return true;
-      default:
-        return false;
-    }
+    constexpr int those[] = {
+        IORING_OP_READ, IORING_OP_READV, IORING_OP_READ_FIXED, IORING_OP_WRITE, IORING_OP_WRITEV,
+        IORING_OP_WRITE_FIXED, IORING_OP_FSYNC, IORING_OP_SYNC_FILE_RANGE, IORING_OP_FALLOCATE,
+        IORING_OP_FADVISE, IORING_OP_POLL_ADD, IORING_OP_RECV, IORING_OP_RECVMSG, IORING_OP_SEND,
+        IORING_OP_SENDMSG, IORING_OP_SEND_ZC, IORING_OP_SENDMSG_ZC, IORING_OP_ACCEPT,
+        IORING_OP_CONNECT, IORING_OP_SHUTDOWN};
+    return std::find(std::begin(those), std::end(those), opcode) != std::end(those);
   }
 
   void leave() noexcept {

@@ -69,8 +69,8 @@ class process {
   /// own; and waits for its end. All at the same time, so nobody waits for the other. That the
   /// program does not read its input to the end is no error.
   /// Gives: process_result; empty strings for what is not piped.
-  /// Throws: std::logic_error if there is input and stdin is not piped.
-  /// Canceled: the program goes on; what was read is lost.
+  /// Throws: std::logic_error if there is input and stdin is not piped, or was closed.
+  /// Canceled: the program goes on; what was read is lost. It may be called again.
   task<process_result> communicate(std::string input = {}) &;
 
   /// SIGTERM, SIGKILL, or any other signal. Does nothing when it has ended and been waited for.
@@ -136,7 +136,10 @@ inline task<> process::feed(optional_pipe<pipe_writer>& to, std::string_view inp
     if (!input.empty()) piped(to, "stdin");
     co_return;
   }
-  if (!to.end && input.empty()) co_return;  // it was closed before
+  if (!to.end) {
+    if (input.empty()) co_return;
+    throw std::logic_error("rondo: there is input for this process, and its stdin was closed");
+  }
   try {
     co_await to.end.write(input);
   } catch (const std::system_error& e) {

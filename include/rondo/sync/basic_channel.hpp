@@ -91,7 +91,7 @@ class basic_channel {
   [[nodiscard]] receive_description next() & noexcept { return receive(); }
 
   /// Without waiting. False, and the value is left alone: there is no room, or the channel is
-  /// closed. Throws: std::bad_alloc, if it is unbounded.
+  /// closed. Throws: std::bad_alloc, if it is unbounded, and leaves it alone.
   bool try_send(T&& value) { return !closed_ && accept(value); }
   bool try_send(const T& value) requires std::copy_constructible<T> { return try_send(T(value)); }
   /// Without waiting: empty if there is nothing.

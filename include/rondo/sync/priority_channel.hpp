@@ -35,7 +35,7 @@ class heap_store {
   [[nodiscard]] std::size_t size() const noexcept { return heap_.size(); }
 
   void push(T&& value) {
-    heap_.push_back({std::move(value), sent_++});
+    heap_.emplace_back(std::move(value), sent_++);
     std::push_heap(heap_.begin(), heap_.end(), after_);
   }
   T pop() {
@@ -46,12 +46,13 @@ class heap_store {
   }
   /// Before those that compare equal.
   void put_back(T&& value) {
-    heap_.push_back({std::move(value), returned_--});
+    heap_.emplace_back(std::move(value), returned_--);
     std::push_heap(heap_.begin(), heap_.end(), after_);
   }
 
  private:
   struct entry {
+    entry(T&& v, std::int64_t n) : value(std::move(v)), number(n) {}
     T value;
     std::int64_t number;
   };
