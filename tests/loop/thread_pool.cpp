@@ -9,7 +9,9 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <mutex>
 #include <set>
 #include <string>
@@ -148,6 +150,46 @@ TEST_CASE("no more jobs run at once than the pool has threads, and those do all 
   }
   for (gate_job& j : holding) threads.insert(j.thread);
   CHECK(threads.size() == 3);
+}
+
+TEST_CASE("jobs that wait for others do not count among those that the pool may run") {
+  gate_of_threads held;
+  std::deque<gate_job> waiting;
+  std::atomic<int> count{0};
+  std::deque<counting_job> ordinary;
+  thread_pool pool(1);
+  for (int round = 1; round <= 3; ++round) {
+    for (int i = 0; i < 5; ++i) {
+      gate_job& j = waiting.emplace_back(held);
+      j.waits = true;
+      pool.submit(j);
+    }
+    while (held.arrived() < 5 * round) std::this_thread::yield();
+    pool.submit(ordinary.emplace_back(count));
+    until_it_is(count, round);
+  }
+  held.open();
+}
+
+TEST_CASE("threads for jobs that waited leave with them") {
+  const auto threads = [] {
+    const std::filesystem::directory_iterator all("/proc/self/task");
+    return std::distance(begin(all), end(all));
+  };
+  const auto before = threads();
+  gate_of_threads held;
+  std::deque<gate_job> waiting;
+  thread_pool pool(1);
+  for (int i = 0; i < 5; ++i) {
+    gate_job& j = waiting.emplace_back(held);
+    j.waits = true;
+    pool.submit(j);
+  }
+  while (held.arrived() < 5) std::this_thread::yield();
+  const auto begin = std::chrono::steady_clock::now();
+  held.open();
+  while (threads() > before + 1) std::this_thread::yield();
+  CHECK(std::chrono::steady_clock::now() - begin < 9s);  // idle threads leave after ten
 }
 
 TEST_CASE("a job that comes when a thread is idle takes that one") {

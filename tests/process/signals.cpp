@@ -295,3 +295,25 @@ TEST_CASE("waiting for a signal allocates nothing") {
   };
   CHECK(rondo::run(count()) == 0);
 }
+
+// On epoll a thread waits for the word, and a SIGURG of the library's own ends its call.
+LOOP_TEST("SIGURG is a signal like the others, and cancels what waits on a thread") {
+  static constexpr std::uint32_t word = 5;
+  const auto cancel_a_wait = []() -> task<> {
+    auto waiting = spawn([]() -> task<> { co_await io::futex_wait(&word, 5); });
+    co_await sleep_for(5ms);  // until the thread waits, so that a signal has to end it
+    waiting.cancel();
+    const auto end = co_await as_result(std::move(waiting));
+    CHECK(end.error() == errc::canceled);
+  };
+  {
+    signal_stream stream = signals(SIGURG);
+    co_await cancel_a_wait();
+    ::kill(::getpid(), SIGURG);
+    const auto first = co_await stream.next();
+    CHECK(first == std::optional<int>(SIGURG));
+    const auto another = co_await try_for(10ms, stream.next());
+    CHECK_FALSE(another.has_value());
+  }
+  co_await cancel_a_wait();
+}

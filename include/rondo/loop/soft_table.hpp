@@ -102,6 +102,12 @@ inline constexpr std::array<verb, 64> table = make_table();
   return e.opcode == IORING_OP_OPENAT || e.opcode == IORING_OP_OPENAT2 ||
          e.opcode == IORING_OP_ACCEPT || e.opcode == IORING_OP_SOCKET;
 }
+/// Whether its call, on a thread, may last until somebody else does something.
+[[nodiscard]] inline bool waits_for_others(const io_uring_sqe& e) noexcept {
+  return e.opcode == IORING_OP_CONNECT || e.opcode == IORING_OP_ACCEPT ||
+         e.opcode == IORING_OP_SPLICE || e.opcode == IORING_OP_TEE || e.opcode == opcode::waitid ||
+         e.opcode == opcode::futex_wait;
+}
 /// Whether one entry has many answers.
 [[nodiscard]] inline bool repeats(const io_uring_sqe& e) noexcept {
   return (e.opcode == IORING_OP_ACCEPT && (e.ioprio & IORING_ACCEPT_MULTISHOT) != 0) ||

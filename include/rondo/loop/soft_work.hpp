@@ -95,6 +95,7 @@ class soft_work {
   [[nodiscard]] int begin(soft_entry& s) noexcept {
     if (!count(s, 1)) return -ENOMEM;
     s.run = &soft_finished::work;
+    s.waits = soft::waits_for_others(s.ask);
     s.finished = &finished_;
     s.at = soft_entry::place::working;
     begun_.push_back(s);

@@ -4,6 +4,9 @@
 // Threads for the few calls that can only block: name look-up, what a program hands to to_thread,
 // and files where the kernel does not serve them (loop/soft_ring.hpp). A thread is started when
 // there is a job and none is idle, up to a limit; one that has been idle for ten seconds leaves.
+//
+// A job that waits for somebody else, perhaps for another job, does not count: with it the limit
+// is higher by one, for otherwise a few of them would keep out the one that they wait for.
 
 #include <algorithm>
 #include <chrono>
@@ -22,6 +25,36 @@
 
 namespace rondo::detail {
 
+/// The signal that ends the call of a thread of a pool.
+struct RONDO_VISIBLE pool_interrupt {
+  static constexpr int number = SIGURG;  // does nothing unless somebody handles it
+
+  static void send(pthread_t to) noexcept {
+    ::pthread_sigqueue(to, number, {.sival_ptr = &mark});
+  }
+  /// Whether it is this one, and not one of somebody else with its number.
+  [[nodiscard]] static bool is(const siginfo_t& s) noexcept {
+    return s.si_signo == number && s.si_code == SI_QUEUE && s.si_value.sival_ptr == &mark;
+  }
+  /// False: it would not end a call. A handler of the program's own stays, and ends it as well
+  /// unless it has SA_RESTART.
+  [[nodiscard]] static bool is_handled() noexcept {
+    struct sigaction now {};
+    ::sigaction(number, nullptr, &now);
+    if ((now.sa_flags & SA_SIGINFO) != 0 ||
+        (now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN)) {
+      return true;
+    }
+    struct sigaction mine {};
+    mine.sa_handler = [](int) {};
+    ::sigemptyset(&mine.sa_mask);
+    return ::sigaction(number, &mine, nullptr) == 0;
+  }
+
+ private:
+  static inline char mark = 0;
+};
+
 class thread_pool {
  public:
   /// What is to be done. It lives in whatever waits for it, until `run` has returned.
@@ -29,6 +62,7 @@ class thread_pool {
     explicit job(void (*what)(job&) noexcept) noexcept : run(what) {}
     void (*run)(job&) noexcept;
     job* next = nullptr;
+    bool waits = false;  // for somebody else, for as long as that takes
   };
 
   explicit thread_pool(std::size_t most)
@@ -48,22 +82,22 @@ class thread_pool {
   void submit(job& j) {
     const std::lock_guard lock(mutex_);
     join_those_who_left();
-    if (idle_ <= waiting_ && threads_.size() < most_) start_thread();
+    if (idle_ <= queued_ && threads_.size() < most_ + beyond_ + j.waits) start_thread();
+    if (j.waits) ++beyond_;
     j.next = nullptr;
     *last_ = &j;
     last_ = &j.next;
-    ++waiting_;
+    ++queued_;
     work_.notify_one();
   }
 
   /// Tells a job that runs to give up: a signal ends the system call that its thread waits in, with
   /// EINTR. It may come before the call has begun and be lost, so it is sent until the job ends.
-  /// The signal is SIGURG, which does nothing unless somebody handles it.
   void interrupt(job& j) noexcept {
-    static const bool prepared = handle_interrupts();
+    if (!pool_interrupt::is_handled()) return;
     const std::lock_guard lock(mutex_);
     for (worker& w : threads_) {
-      if (w.does == &j && prepared) ::pthread_kill(w.thread.native_handle(), SIGURG);
+      if (w.does == &j) pool_interrupt::send(w.thread.native_handle());
     }
   }
 
@@ -74,7 +108,8 @@ class thread_pool {
       if (*at != &j) continue;
       *at = j.next;
       if (last_ == &j.next) last_ = at;
-      --waiting_;
+      --queued_;
+      if (j.waits) --beyond_;
       return true;
     }
     return false;
@@ -86,20 +121,6 @@ class thread_pool {
     const job* does = nullptr;  // an address; it may be gone
   };
   using worker_list = std::list<worker>;
-
-  /// A handler of the program's own stays, and interrupts as well unless it has SA_RESTART.
-  static bool handle_interrupts() noexcept {
-    struct sigaction old {};
-    ::sigaction(SIGURG, nullptr, &old);
-    if ((old.sa_flags & SA_SIGINFO) != 0 ||
-        (old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN)) {
-      return true;
-    }
-    struct sigaction mine {};
-    mine.sa_handler = [](int) {};
-    ::sigemptyset(&mine.sa_mask);
-    return ::sigaction(SIGURG, &mine, nullptr) == 0;
-  }
 
   void start_thread() {
     try {
@@ -118,7 +139,7 @@ class thread_pool {
   void work(worker_list::iterator self) noexcept {
     sigset_t interrupts;
     ::sigemptyset(&interrupts);
-    ::sigaddset(&interrupts, SIGURG);
+    ::sigaddset(&interrupts, pool_interrupt::number);
     ::pthread_sigmask(SIG_UNBLOCK, &interrupts, nullptr);
     std::unique_lock lock(mutex_);
     for (;;) {
@@ -133,12 +154,15 @@ class thread_pool {
       job& j = *first_;
       first_ = j.next;
       if (first_ == nullptr) last_ = &first_;
-      --waiting_;
+      --queued_;
       self->does = &j;
+      const bool waits = j.waits;
       lock.unlock();
       j.run(j);  // the job is gone from here on
       lock.lock();
       self->does = nullptr;
+      if (waits) --beyond_;
+      if (threads_.size() > most_ + beyond_) break;  // those who stay are enough
     }
     left_.splice(left_.end(), threads_, self);
     if (threads_.empty()) none_left_.notify_all();
@@ -156,7 +180,8 @@ class thread_pool {
   std::condition_variable none_left_;
   job* first_ = nullptr;
   job** last_ = &first_;
-  std::size_t waiting_ = 0;  // jobs that no thread has taken
+  std::size_t queued_ = 0;   // jobs that no thread has taken
+  std::size_t beyond_ = 0;   // jobs that wait, queued or running
   std::size_t idle_ = 0;     // threads that wait for one
   std::size_t most_;
   worker_list threads_;

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include <rondo/config.hpp>
+#include <rondo/loop/thread_pool.hpp>
 
 namespace rondo::detail {
 
@@ -76,8 +77,9 @@ class RONDO_VISIBLE signal_registry {
     disposition& d = dispositions_[n];
     if (d.streams == 0) {
       struct sigaction mine {};
-      mine.sa_handler = &signal_registry::handle;
-      mine.sa_flags = SA_RESTART;
+      mine.sa_sigaction = &signal_registry::handle;
+      // The pool's own is to end a call.
+      mine.sa_flags = n == pool_interrupt::number ? SA_SIGINFO : SA_SIGINFO | SA_RESTART;
       ::sigemptyset(&mine.sa_mask);
       if (::sigaction(n, &mine, &d.before) != 0) return errno;
     }
@@ -89,7 +91,7 @@ class RONDO_VISIBLE signal_registry {
     if (--d.streams != 0) return;
     struct sigaction now {};
     ::sigaction(n, nullptr, &now);
-    const bool mine = (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == &handle;
+    const bool mine = (now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == &handle;
     if (mine) ::sigaction(n, &d.before, nullptr);
   }
   static void forget(listener& l) noexcept {
@@ -99,7 +101,8 @@ class RONDO_VISIBLE signal_registry {
     while (walking_.load() != 0) ::sched_yield();
   }
 
-  static void handle(int n) noexcept {
+  static void handle(int n, siginfo_t* about, void*) noexcept {
+    if (pool_interrupt::is(*about)) return;
     const int saved = errno;
     const auto byte = static_cast<unsigned char>(n);
     walking_.fetch_add(1);

@@ -203,3 +203,21 @@ LOOP_TEST("a futex_wait that nobody wakes is canceled, where the kernel cannot d
   lack(rondo::detail::opcode::futex_wait);
   co_await a_word_that_nobody_wakes();
 }
+
+TEST_CASE("waits on threads do not keep a file from being read (epoll)") {
+  rondo::loop_options options;
+  options.backend = rondo::backend::epoll;
+  options.max_threads = 2;
+  const auto body = []() -> task<> {
+    static std::uint32_t word = 5;
+    std::vector<rondo::join_handle<std::error_code>> waiting;
+    for (int i = 0; i < 4; ++i) waiting.push_back(rondo::spawn(code_of(io::futex_wait(&word, 5))));
+    const std::string read = co_await rondo::read_file("/proc/self/comm");
+    CHECK(read != "");
+    for (auto& w : waiting) {
+      CHECK_FALSE(w.done());
+      co_await wake_until_done(w, &word, 0);
+    }
+  };
+  rondo::run(body(), options);
+}

@@ -7,8 +7,8 @@
 //     const siginfo_t end = co_await rondo::io::waitid(P_PID, child, WEXITED);
 //
 // Both are operations of the kernel since Linux 6.7. Before, and on epoll, the end of one process is
-// awaited on a pidfd; anything else keeps a thread of the loop's pool until it comes true, so there
-// may be as many as the pool has threads (loop_options::max_threads).
+// awaited on a pidfd; anything else keeps a thread until it comes true, one beyond those that
+// loop_options::max_threads allows.
 
 #include <cstdint>
 #include <sys/wait.h>
