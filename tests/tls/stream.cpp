@@ -332,6 +332,8 @@ LOOP_TEST("shutdown_write ends one direction, and the other goes on") {
   auto ends = co_await tls_pair();
   co_await ends.client.write("question");
   co_await ends.client.shutdown_write();
+  const auto refused = co_await as_result(ends.client.write("more"));
+  CHECK(refused.error() == std::errc::broken_pipe);
   const std::string question = co_await read_all(ends.server);
   co_await ends.server.write("answer");
   co_await ends.server.close();

@@ -76,7 +76,8 @@ class tls_engine {
   }
   ~tls_engine() = default;
 
-  // Each throws tls_error, after which nothing works any more; or unexpected_eof.
+  // Each throws tls_error, after which nothing works any more; or unexpected_eof; `write` also
+  // std::system_error.
 
   tls_step handshake() {
     ready("TLS handshake");
@@ -91,6 +92,10 @@ class tls_engine {
   /// getting the same bytes again, so it is only asked when there is room for a whole record.
   tls_step write(const_buffer from, std::size_t& count) {
     ready("TLS write");
+    if (has_ended_output()) {  // as a socket says it; reading goes on
+      throw std::system_error(std::make_error_code(std::errc::broken_pipe),
+                              "TLS write after shutdown_write");
+    }
     const std::size_t size = std::min<std::size_t>(from.size(), SSL3_RT_MAX_PLAIN_LENGTH);
     const std::size_t room = ::BIO_ctrl_get_write_guarantee(::SSL_get_wbio(ssl_.get()));
     if (room < size + most_around) return tls_step::wants_output;
@@ -99,7 +104,7 @@ class tls_engine {
   /// Says that no more will be written, once: asked again, OpenSSL would look for the peer's end.
   void end_output() noexcept {
     if (state_ != state::fine || !ssl_ || ::SSL_is_init_finished(ssl_.get()) != 1) return;
-    if ((::SSL_get_shutdown(ssl_.get()) & SSL_SENT_SHUTDOWN) != 0) return;
+    if (has_ended_output()) return;
     ::SSL_shutdown(ssl_.get());
     ::ERR_clear_error();
   }
@@ -154,6 +159,10 @@ class tls_engine {
   static constexpr std::size_t most_around = 512;
   static constexpr std::size_t arriving_size = SSL3_RT_MAX_PLAIN_LENGTH + most_around;
   static constexpr std::size_t leaving_size = 2 * arriving_size;
+
+  [[nodiscard]] bool has_ended_output() const noexcept {
+    return (::SSL_get_shutdown(ssl_.get()) & SSL_SENT_SHUTDOWN) != 0;
+  }
 
   void prepare_client(bool verify) {
     ::SSL* const s = ssl_.get();

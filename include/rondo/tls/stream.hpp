@@ -92,7 +92,8 @@ class tls_stream {
   /// Returns when everything that was taken has gone: what a canceled write has left.
   task<> flush() &;
 
-  /// Tells the peer that nothing more will come; it reads 0. Reading goes on.
+  /// Tells the peer that nothing more will come; it reads 0. Reading goes on; a later write throws
+  /// std::system_error with EPIPE, as on a socket.
   task<> shutdown_write() &;
   /// Tells the peer that nothing more will come, if it takes that within a second, and closes the
   /// stream. What is in flight ends with errc::closed.
