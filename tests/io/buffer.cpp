@@ -122,3 +122,25 @@ TEST_CASE("an owner that is given away keeps its bytes wherever it moves to") {
   const source<std::array<char, 3>> second(std::move(first));
   CHECK(bytes_of(second) == "abc");
 }
+
+TEST_CASE("constant text ends at its NUL, and without one where it ends") {
+  struct header {
+    char name[4];
+    char after[4];
+  };
+  const header h{{'a', 'b', 'c', 'd'}, {'e', 'f', 'g', 'h'}};
+  CHECK(bytes_of(h.name) == "abcd");
+  const char padded[8] = "ab";
+  CHECK(bytes_of(padded) == "ab");
+}
+
+TEST_CASE("an array that may change is all of its elements, also one that is given away") {
+  char space[4] = {'a', '\0', 'b', 'c'};
+  CHECK(bytes_of(std::move(space)) == std::string_view("a\0bc", 4));
+}
+
+TEST_CASE("a constant owner is copied where another is given away") {
+  const std::string text(1000, 'x');
+  const source<const std::string> kept(std::move(text));
+  CHECK(bytes_of(kept) == text);
+}

@@ -55,3 +55,12 @@ TEST_CASE("a path that outlives the call is not copied") {
   CHECK(b.c_str() == path.c_str());
   CHECK(c.c_str() == string.c_str());
 }
+
+TEST_CASE("a path is given as whatever else a path is made from") {
+  const std::filesystem::directory_entry entry("/tmp");
+  CHECK(path_argument(entry).c_str() == std::string("/tmp"));
+  CHECK(path_argument(u8"/a/b").c_str() == std::string("/a/b"));
+  CHECK(path_argument(std::u8string(u8"/a/b")).c_str() == std::string("/a/b"));
+  CHECK(path_argument(L"/a/b").c_str() == std::string("/a/b"));
+  static_assert(!std::is_convertible_v<int, path_argument>);
+}

@@ -112,13 +112,17 @@ class const_buffer {
   template <detail::bytes T, typename A>
   const_buffer(const std::vector<T, A>& v RONDO_LIFETIMEBOUND) noexcept
       : const_buffer(v.data(), v.size() * sizeof(T)) {}
-  /// A string literal ends at its NUL, as in std::string_view.
+  /// A string literal ends at its NUL, as in std::string_view; constant text without one, at its end.
   template <std::size_t N>
-  const_buffer(const char (&literal)[N]) noexcept : const_buffer(std::string_view(literal)) {}
+  const_buffer(const char (&literal)[N]) noexcept
+      : const_buffer(literal, ::strnlen(literal, N)) {}
   /// Any other array is all of its elements.
   template <detail::bytes T, std::size_t N>
     requires(!std::same_as<T, const char>)
   const_buffer(T (&array)[N] RONDO_LIFETIMEBOUND) noexcept : const_buffer(array, N * sizeof(T)) {}
+  template <detail::bytes T, std::size_t N>
+    requires(!std::is_const_v<T>)
+  const_buffer(T (&&array)[N] RONDO_LIFETIMEBOUND) noexcept : const_buffer(array) {}
 
   [[nodiscard]] const void* data() const noexcept { return data_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -139,6 +143,7 @@ template <typename Owner>
 class kept_buffer {
  public:
   explicit kept_buffer(Owner&& owner) : owner_(std::move(owner)) {}
+  explicit kept_buffer(const Owner& owner) : owner_(owner) {}  // a constant cannot be given away
   operator const_buffer() const noexcept { return const_buffer(owner_); }
 
  private:

@@ -5,6 +5,7 @@
 // Strings that end in a NUL and outlive the call are not copied. One with a NUL inside is refused
 // (std::invalid_argument): the kernel would see another path, which ends there.
 
+#include <concepts>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
@@ -22,6 +23,12 @@ class path_argument {
   path_argument(std::filesystem::path&& path)
       : owned_((whole(path.native()), std::move(path).native())) {}
   path_argument(std::string_view path) : owned_(whole(path)) {}
+  /// Whatever else a path is made from: a directory_entry, u8"text", L"text".
+  template <typename P>
+    requires(!std::convertible_to<const P&, std::string_view> &&
+             !std::same_as<P, std::filesystem::path> &&
+             std::convertible_to<const P&, std::filesystem::path>)
+  path_argument(const P& path) : path_argument(std::filesystem::path(path)) {}
 
   /// Valid until the argument is moved or destroyed.
   [[nodiscard]] const char* c_str() const noexcept {
