@@ -182,3 +182,46 @@ LOOP_TEST("IPv6 messages know their sender, too") {
   CHECK(r.endpoint == a.local_endpoint());
   CHECK(r.endpoint.is_v6());
 }
+
+/// Sends a message from a Unix socket without a name.
+void send_nameless(std::string_view text, const endpoint& to) {
+  const rondo::descriptor fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  REQUIRE(::sendto(fd.native_handle(), text.data(), text.size(), 0, to.native(),
+                   to.native_size()) == static_cast<ssize_t>(text.size()));
+}
+
+LOOP_TEST("a sender without a name is a Unix socket without a path") {
+  const temporary_folder folder;
+  const endpoint at = endpoint::unix_path(folder / "socket");
+  udp_socket a = udp_socket::bind(at);
+  send_nameless("hello", at);
+  std::array<char, 10> space;
+  const auto r = co_await a.receive_from(space);
+  CHECK(r.size == 5);
+  CHECK(r.endpoint.is_unix());
+  CHECK(to_string(r.endpoint) == "");
+
+  rondo::buffer_ring ring{8, 256};
+  auto messages = a.receive_many(ring);
+  send_nameless("again", at);
+  const auto again = co_await messages.next();
+  CHECK(again->view() == "again");
+  CHECK(again->from() == r.endpoint);
+}
+
+LOOP_TEST("a Unix sender's path is whole, however long") {
+  const temporary_folder folder;
+  const endpoint at = endpoint::unix_path(folder / "server");
+  const endpoint long_one = endpoint::unix_path(folder / std::string(60, 'x'));
+  udp_socket server = udp_socket::bind(at);
+  udp_socket client = udp_socket::bind(long_one);
+  rondo::buffer_ring ring{8, 256};
+  auto messages = server.receive_many(ring);
+  co_await client.send_to("hello", at);
+  const auto message = co_await messages.next();
+  CHECK(message->from() == long_one);
+  co_await server.send_to(message->view(), message->from());
+  std::array<char, 10> space;
+  const std::size_t echoed = co_await client.receive(space);
+  CHECK(echoed == 5);
+}

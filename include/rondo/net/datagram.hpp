@@ -12,9 +12,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <netinet/in.h>
 #include <string_view>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <type_traits>
 #include <utility>
 
@@ -31,14 +31,16 @@ class receive_from_many_source;
 /// Movable. The buffer goes back when it is dropped.
 class datagram {
   friend detail::receive_from_many_source;
-  static constexpr std::size_t name_room = sizeof(sockaddr_in6);
+  static constexpr std::size_t name_room = 112;  // of a Unix socket, and what follows is aligned
+  static_assert(name_room >= sizeof(sockaddr_un) && name_room <= sizeof(sockaddr_storage));
 
  public:
   /// Bytes of a buffer that are not the message: the kernel's header, and the address.
   static constexpr std::size_t overhead = sizeof(io_uring_recvmsg_out) + name_room;
 
-  /// Who has sent it.
-  [[nodiscard]] endpoint from() const noexcept {
+  /// Who has sent it. Throws: std::invalid_argument, if that is neither an IP socket nor a Unix
+  /// socket.
+  [[nodiscard]] endpoint from() const {
     sockaddr_storage address{};
     std::memcpy(&address, chunk_.data() + sizeof(io_uring_recvmsg_out), name_room);
     return endpoint::from_native(reinterpret_cast<const sockaddr*>(&address), header().namelen);

@@ -66,7 +66,8 @@ class endpoint {
     return unix_path(std::string_view(path.native()));
   }
 
-  /// From what the kernel gave. Throws: std::invalid_argument for other families.
+  /// From what the kernel gave. A length of 0 is what it gives of a Unix socket without a name, whose
+  /// path is empty. Throws: std::invalid_argument for other families.
   [[nodiscard]] static endpoint from_native(const sockaddr* address, socklen_t length);
 
   [[nodiscard]] bool is_v4() const noexcept { return family() == AF_INET; }
@@ -188,7 +189,7 @@ inline endpoint endpoint::unix_path(std::string_view path) {
 
 inline endpoint endpoint::from_native(const sockaddr* address, socklen_t length) {
   endpoint e;
-  const int family = address->sa_family;
+  const int family = length != 0 ? address->sa_family : AF_UNIX;
   if (family != AF_INET && family != AF_INET6 && family != AF_UNIX) {
     throw std::invalid_argument("an endpoint is IPv4, IPv6 or Unix, not address family " +
                                 std::to_string(family));
@@ -197,6 +198,7 @@ inline endpoint endpoint::from_native(const sockaddr* address, socklen_t length)
   std::memcpy(static_cast<void*>(&e.address_), address,
               length < sizeof e.address_ ? length : sizeof e.address_);
   if (family == AF_UNIX) {
+    e.address_.any.sa_family = AF_UNIX;
     e.unix_size_ =
         std::clamp<socklen_t>(length, offsetof(sockaddr_un, sun_path), sizeof e.address_);
   }
