@@ -259,3 +259,50 @@ LOOP_TEST("waiting for a condition allocates nothing") {
   const auto during = rondo_test::allocations() - before;
   if constexpr (RONDO_FRAME_POOL != 0) CHECK(during == 0);
 }
+
+TEST_CASE("a notification for a wait that has lost a race goes to the next") {
+  manual_loop loop;
+  rondo::mutex m;
+  condition_variable c;
+  event over;
+  std::string log;
+  const auto races = [&]() -> task<> {
+    auto guard = co_await m.lock();
+    const auto first = co_await when_any(c.wait(guard), over.wait());
+    log += std::to_string(first.index());
+    CHECK(guard.owns_lock());
+  };
+  waiting a(loop, races());
+  waiting b(loop, waiter(m, c, 'b', log));
+  loop.run_until_idle();
+  auto held = m.try_lock();
+  REQUIRE(held.has_value());
+  c.notify_one();  // the first has it, and waits for the lock
+  over.set();      // and loses against this
+  held->release();
+  loop.run_until_idle();
+  CHECK(log == "1b");
+  CHECK(is_free(m));
+}
+
+TEST_CASE("a guard that waits holds no lock that could be given up once more") {
+  manual_loop loop;
+  rondo::mutex m;
+  condition_variable c;
+  bool said = false;
+  const auto twice = [&]() -> task<> {
+    auto guard = co_await m.lock();
+    try {
+      co_await when_all(c.wait(guard), c.wait(guard));
+    } catch (const std::logic_error&) {
+      said = true;
+    }
+    CHECK(guard.owns_lock());
+    CHECK_FALSE(is_free(m));
+  };
+  waiting a(loop, twice());
+  loop.run_until_idle();
+  CHECK(a.done());
+  CHECK(said);
+  CHECK(is_free(m));
+}

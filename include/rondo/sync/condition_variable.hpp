@@ -14,6 +14,7 @@
 // a mutex protects across awaits.
 
 #include <stdexcept>
+#include <utility>
 
 #include <rondo/core/pass.hpp>
 #include <rondo/core/task.hpp>
@@ -48,7 +49,8 @@ class condition_variable {
 
   /// Unlocks, waits to be notified, and locks again before it returns or throws. Nobody is woken
   /// without a notification.
-  /// Throws: std::logic_error, here and now, when the guard does not hold its lock.
+  /// Throws: std::logic_error when the guard does not hold its lock: here and now, or, if it was
+  /// released since (while it waits, it holds none), from the await.
   /// Canceled: locks again, however long that takes, and then throws. Who was notified before is
   /// not canceled any more, so no notification is lost.
   [[nodiscard]] wait_description wait(mutex::guard& guard) & {
@@ -73,33 +75,59 @@ class condition_variable {
 
 namespace detail {
 
-/// It waits twice: to be notified, and then for the lock. The second time it cannot be canceled.
+/// It waits twice: to be notified, and then for the lock. The second time it cannot be canceled. A
+/// notification that nobody takes, in a combinator that ended otherwise, goes to the next.
 class condition_wait : public permits::request {
  public:
   explicit condition_wait(condition_variable::wait_description&& d) noexcept
-      : condition_(*d.condition_), lock_(*d.guard_->of_) {}
+      : condition_(*d.condition_), guard_(*d.guard_) {}
+  ~condition_wait() {
+    if (lock_ == nullptr) return;
+    hold_again();
+    if (notified_) condition_.notify_one();
+  }
 
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
     if (line.canceled()) [[unlikely]] return refuse(line, told);
+    if (!guard_) return pass(line, told);
+    lock_ = std::exchange(guard_.of_, nullptr);
     static_cast<void>(wait_in(condition_.waiting_, line, told, kind));
-    lock_.give(1);
+    lock_->give(1);
     return true;
+  }
+  [[nodiscard]] outcome how() const noexcept {
+    return has_no_lock() ? outcome::error : place_in_list::how();
+  }
+  void take() {
+    if (has_no_lock()) {
+      throw std::logic_error("rondo: condition_variable::wait when the lock was gone");
+    }
+    hold_again();
+    place_in_list::take();
   }
   /// It is in no list, and not in its line.
   void notified() noexcept {
-    if (take_or_queue(1, lock_)) wait_list::wake(*this);
+    notified_ = true;
+    if (take_or_queue(1, *lock_)) wait_list::wake(*this);
   }
 
  private:
+  /// It found none when it started, and it was not refused.
+  [[nodiscard]] bool has_no_lock() const noexcept {
+    return lock_ == nullptr && place_in_list::how() == outcome::value;
+  }
+  void hold_again() noexcept { guard_.of_ = std::exchange(lock_, nullptr); }
   static void cancel_it(leaf& self) noexcept {
     auto& wait = static_cast<condition_wait&>(self);
     wait.drop_out();
-    if (wait.take_or_queue(1, wait.lock_)) wait.tell_later();
+    if (wait.take_or_queue(1, *wait.lock_)) wait.tell_later();
   }
   static constexpr leaf_kind kind{"condition_variable", &cancel_it};
 
   condition_variable& condition_;
-  permits& lock_;
+  mutex::guard& guard_;
+  permits* lock_ = nullptr;  // while the guard does not hold it
+  bool notified_ = false;
 };
 
 }  // namespace detail
