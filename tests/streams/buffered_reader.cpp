@@ -362,3 +362,12 @@ LOOP_TEST("lines of a file") {
   CHECK(right);
   CHECK(count == 10'000);
 }
+
+VIRTUAL_TEST("a reader without a limit finds delimiters of any length") {
+  scripted from{{"one\r\ntwo--end"}};
+  buffered_reader in(from, std::numeric_limits<std::size_t>::max());
+  const std::string one = co_await in.read_until("\r\n");
+  const std::string two = co_await in.read_until("--end");
+  CHECK(one == "one\r\n");
+  CHECK(two == "two--end");
+}

@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -231,7 +232,8 @@ template <async_reader Stream>
 task<std::string> buffered_reader<Stream>::read_until(std::string delimiter, std::size_t max) & {
   co_await detail::pass();
   if (delimiter.empty()) throw std::invalid_argument("read_until needs a delimiter");
-  const std::size_t limit = max != 0 ? max : max_line_ + delimiter.size();
+  const std::size_t most = std::numeric_limits<std::size_t>::max() - delimiter.size();
+  const std::size_t limit = max != 0 ? max : std::min(max_line_, most) + delimiter.size();
   for (std::size_t seen = 0;;) {
     const std::string_view there = buffered();
     const std::size_t at = there.find(delimiter, seen);
