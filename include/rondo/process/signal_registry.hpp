@@ -10,6 +10,9 @@
 //
 // The first stream for a signal keeps the disposition that it finds, the last one puts it back,
 // unless somebody else has changed it since.
+//
+// A forked child has copies of all this, and of its parent's streams, whose pipes are the parent's.
+// They are nothing to it: a signal there has the disposition from before.
 
 #include <atomic>
 #include <cerrno>
@@ -40,6 +43,7 @@ class RONDO_VISIBLE signal_registry {
   /// 0, or an errno: nothing has changed then.
   [[nodiscard]] static int join(listener& l) noexcept {
     const std::lock_guard lock(mutex_);
+    if (process_.load() != ::getpid()) forget_parent();
     l.process = ::getpid();
     l.next.store(first_.load());
     first_.store(&l);
@@ -57,6 +61,8 @@ class RONDO_VISIBLE signal_registry {
   }
   static void leave(listener& l) noexcept {
     const std::lock_guard lock(mutex_);
+    if (process_.load() != ::getpid()) forget_parent();
+    if (l.process != ::getpid()) return;
     for (int n = 1; n <= most; ++n) {
       if (wants(l, n)) let_go(n);
     }
@@ -94,6 +100,16 @@ class RONDO_VISIBLE signal_registry {
     const bool mine = (now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == &handle;
     if (mine) ::sigaction(n, &d.before, nullptr);
   }
+  static void forget_parent() noexcept {
+    for (int n = 1; n <= most; ++n) {
+      if (dispositions_[n].streams == 0) continue;
+      dispositions_[n].streams = 1;
+      let_go(n);
+    }
+    first_.store(nullptr);
+    walking_.store(0);
+    process_.store(::getpid());
+  }
   static void forget(listener& l) noexcept {
     std::atomic<listener*>* link = &first_;
     while (link->load() != &l) link = &link->load()->next;
@@ -103,11 +119,16 @@ class RONDO_VISIBLE signal_registry {
 
   static void handle(int n, siginfo_t* about, void*) noexcept {
     if (pool_interrupt::is(*about)) return;
+    if (process_.load() != ::getpid()) {  // blocked now, so it comes when this returns
+      ::sigaction(n, &dispositions_[n].before, nullptr);
+      ::raise(n);
+      return;
+    }
     const int saved = errno;
     const auto byte = static_cast<unsigned char>(n);
     walking_.fetch_add(1);
     for (const listener* l = first_.load(); l != nullptr; l = l->next.load()) {
-      if (!wants(*l, n) || l->process != ::getpid()) continue;
+      if (!wants(*l, n)) continue;
       // A full pipe holds thousands that nobody has looked at.
       [[maybe_unused]] const auto ignored = ::write(l->pipe, &byte, 1);
     }
@@ -116,6 +137,7 @@ class RONDO_VISIBLE signal_registry {
   }
 
   static inline std::mutex mutex_;
+  static inline std::atomic<pid_t> process_{-1};  // whose all this is
   static inline std::atomic<listener*> first_{nullptr};
   static inline std::atomic<int> walking_{0};
   static inline disposition dispositions_[most + 1];  // zero at first, like every static object
