@@ -363,3 +363,75 @@ TEST_CASE("children of a stream that is an argument of the root are gone when ru
   loop.run(take_one(as_completed(std::move(children))));
   CHECK(alive.use_count() == 1);
 }
+
+/// Whether the stream's child had ended when something around whoever dropped it did.
+template <typename Around>
+bool ended_inside(Around around) {
+  manual_loop loop;
+  gate never;
+  gate slow;
+  std::string log;
+  const auto drops = [&]() -> task<> {
+    std::vector<task<int>> all;
+    all.push_back(ends_slowly(never, slow, log));
+    auto stream = as_completed(std::move(all));
+    static_cast<void>(co_await rondo::as_result(rondo::when_all(stream.next(), fails(1))));
+    log += 'd';
+  };
+  const auto body = [&]() -> task<> {
+    auto inside = around(drops());
+    co_await std::move(inside);
+    log += '.';
+  };
+  auto work = body();
+  manual_loop::root root(loop, std::move(work));
+  root.start();
+  loop.run_until_idle();
+  slow.open();
+  loop.run_until_idle();
+  REQUIRE(root.done());
+  root.take();
+  return log == "dce.";
+}
+
+TEST_CASE("a line inside another one waits for what was dropped in it, too") {
+  CHECK(ended_inside([](task<> t) { return rondo::shield(std::move(t)); }));
+  static rondo::context_var<int> number{0};
+  CHECK(ended_inside([](task<> t) { return rondo::with_context(number, 1, std::move(t)); }));
+  const std::stop_source stop;
+  CHECK(ended_inside([&](task<> t) {
+    return rondo::with_stop_token(stop.get_token(), std::move(t));
+  }));
+}
+
+// Its move throws when it is told to.
+struct throws_when_moved {
+  explicit throws_when_moved(int& n) : left(&n) {}
+  throws_when_moved(throws_when_moved&& other) : left(other.left) {
+    if (--*left == 0) throw oops(7);
+  }
+  int* left;
+};
+
+TEST_CASE("an end whose move throws is lost, and its lane goes on") {
+  bool lost = false;
+  for (int moves = 1; moves < 20; ++moves) {
+    manual_loop loop;
+    int left = moves;
+    const auto make = [&](int) -> task<throws_when_moved> { co_return throws_when_moved(left); };
+    int ends = 0;
+    const auto body = [&]() -> task<> {
+      auto stream = as_completed(pulled(3, make), max_concurrency{1});
+      for (;;) {
+        const auto end = co_await rondo::as_result(stream.next());
+        if (end.has_value() && !end->has_value()) break;
+        ++ends;
+        lost = lost || !end.has_value();
+      }
+      co_await stream.close();
+    };
+    loop.run(body());
+    CHECK(ends == 3);
+  }
+  CHECK(lost);
+}

@@ -3,6 +3,7 @@
 #include <rondo/compose/when_all_settled.hpp>
 
 #include <memory>
+#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -90,4 +91,40 @@ TASK_TEST("a limit of nobody is refused") {
     refused = true;
   }
   CHECK(refused);
+}
+
+TEST_CASE("with a limit, when_all_settled starts nothing more when it is canceled") {
+  manual_loop loop;
+  gate never;
+  int started = 0;
+  const auto endless = [&](int) -> task<> {
+    ++started;
+    co_await never.wait();
+  };
+  auto work = when_all_settled(std::views::iota(0) | std::views::transform(endless),
+                               max_concurrency{3});
+  manual_loop::root root(loop, std::move(work));
+  root.start();
+  loop.run_until_idle();
+  CHECK(started == 3);
+  root.line.cancel();
+  loop.run_until_idle();
+  REQUIRE(root.done());
+  CHECK_THROWS_AS(root.take(), operation_canceled);
+  CHECK(started == 3);
+}
+
+TEST_CASE("with a limit, canceled when all have been started, their results say so") {
+  manual_loop loop;
+  gate never;
+  const auto waits = [&](int) -> task<> { co_await never.wait(); };
+  auto work = when_all_settled(pulled(3, waits), max_concurrency{3});
+  manual_loop::root root(loop, std::move(work));
+  root.start();
+  root.line.cancel();
+  loop.run_until_idle();
+  REQUIRE(root.done());
+  const auto ends = root.take();
+  REQUIRE(ends.size() == 3);
+  for (const auto& end : ends) CHECK(end.error() == rondo::errc::canceled);
 }

@@ -811,3 +811,24 @@ LOOP_TEST("the arguments of a body stay where a task finds them, in a range that
   const auto sizes = co_await when_all(all, max_concurrency{2});
   CHECK(sizes == std::vector<std::size_t>{50, 51, 52});
 }
+
+VIRTUAL_TEST("a limit waits for what was left behind under it") {
+  bool ended = false;
+  const auto slow = [&]() -> task<> {
+    co_await rondo::as_result(rondo::sleep_for(1h));
+    co_await rondo::shield(rondo::sleep_for(5ms));
+    ended = true;
+  };
+  const auto drops = [&]() -> task<> {
+    std::vector<task<>> all;
+    all.push_back(slow());
+    auto stream = rondo::as_completed(std::move(all));
+    co_await rondo::try_for(1ms, stream.next());
+  };
+  co_await rondo::with_timeout(1s, drops());
+  CHECK(ended);
+  ended = false;
+  const bool in_time = co_await rondo::try_for(3ms, drops());
+  CHECK(ended);
+  CHECK(in_time);
+}

@@ -14,8 +14,8 @@
 //
 // for_each_completed is the safe form: it waits for everybody in any case. A stream that is
 // dropped, by an exception for instance, can only cancel its children: they are waited for when the
-// task group child, combinator child, spawned task or root that dropped it ends. Until then they
-// run, so they may use only what outlives that.
+// line of work that dropped it ends (a group's child, a combinator's, what is under a timeout or a
+// shield, a spawned task, the root). Until then they run, so they may use only what outlives that.
 
 #include <concepts>
 #include <cstddef>

@@ -85,11 +85,8 @@ class completion_block : listener, ready_node, public orphan {
   std::optional<value_type> take() {
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
     if (ended_.empty()) return std::nullopt;
-    lane& l = ended_.pop_front();
-    std::optional<value_type> end(value_type{l.index, take_result(*l.state)});
-    l.state.reset();
-    pull(l);
-    return end;
+    const going_on taken{*this, ended_.pop_front()};
+    return value_type{taken.l.index, take_result(*taken.l.state)};
   }
 
   /// No more elements, and those that run are canceled.
@@ -145,6 +142,16 @@ class completion_block : listener, ready_node, public orphan {
   }
 
  private:
+  /// The lane of an end that was taken, also if moving that has thrown.
+  struct going_on {
+    completion_block& block;
+    lane& l;
+    ~going_on() {
+      l.state.reset();
+      block.pull(l);
+    }
+  };
+
   ~completion_block() {
     if (exhausted_) drop_the_rest<R>(range_);
   }

@@ -226,13 +226,16 @@ class lanes_state : public combinator {
   bool pull(lane& l) noexcept {
     try {
       if (next_ == std::end(range_)) return false;
+      if (line().canceled()) throw operation_canceled();
       l.index = values_.add();
       l.state.emplace(static_cast<element>(*next_));
       ++next_;
       return true;
     } catch (...) {
       l.state.reset();
-      fail(std::current_exception(), outcome::error);
+      const auto error = std::current_exception();
+      const bool canceled = line().canceled() && is_cancellation(error);
+      fail(error, canceled ? outcome::canceled : outcome::error);
       return false;
     }
   }

@@ -38,7 +38,8 @@ auto when_all_settled(R&& range) {
 }
 
 /// Runs the elements of a range, at most `limit` at a time. Throws: std::invalid_argument for a
-/// limit of 0; what the range throws, when all that were started have ended.
+/// limit of 0; what the range throws, when all that were started have ended. Canceled: cancels and
+/// waits for those that were started; if there are others, it gives no results but ends as canceled.
 template <detail::awaitable_range R>
 auto when_all_settled(R&& range, max_concurrency limit) {
   return detail::lanes_description<detail::keep_results, R>(std::forward<R>(range), limit);

@@ -33,8 +33,8 @@ class nested_line : public leaf, public listener, public ready_node {
     waiter = told;
     outer.enter(*this);
     const loop_base::running_in now(outer.loop(), inner_);
-    if (child.start(inner_, static_cast<listener&>(*this))) return true;
-    leave();
+    if (child.start(inner_, static_cast<listener&>(*this)) || !has_ended()) return true;
+    outer.leave();
     return false;
   }
 
@@ -42,9 +42,11 @@ class nested_line : public leaf, public listener, public ready_node {
   /// the same, for the sake of others.
   [[nodiscard]] bool waits_a_turn() noexcept { return outer_->loop().ready_at_once(*this); }
 
-  /// The child has ended, later.
+  /// The child has ended, later. The listener may be told once more: when what the child has left
+  /// behind has ended, too.
   void end() noexcept {
-    leave();
+    if (!has_ended()) return;
+    outer_->leave();
     outer_->loop().complete(*this);
   }
 
@@ -61,10 +63,9 @@ class nested_line : public leaf, public listener, public ready_node {
   scope inner_;
 
  private:
-  void leave() noexcept {
+  [[nodiscard]] bool has_ended() noexcept {
     inner_.end();
-    outer_->leave();
-    outer_->loop().rehome_orphans(inner_, *outer_);
+    return !outer_->loop().defer_end(inner_, *this);
   }
 
   scope* outer_ = nullptr;

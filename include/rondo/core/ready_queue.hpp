@@ -247,12 +247,6 @@ class loop_base {
   [[nodiscard]] bool defer_end(scope& line, listener& told) noexcept {
     return any_orphans() && find_orphan(line, told);
   }
-  /// By a line inside another that ends: what it has left behind is the other's.
-  void rehome_orphans(scope& inner, scope& outer) noexcept {
-    orphans_.for_each([&](orphan& o) {
-      if (o.left_by == &inner) o.left_by = &outer;
-    });
-  }
   void orphan_ended(orphan& o) noexcept;
 
   /// By what may be called between turns (spawn, cancel, waking those who wait in a list), when it
