@@ -5,6 +5,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -386,4 +387,27 @@ TASK_TEST("groups nest, in each other and in combinators") {
   };
   const int sum = co_await with_task_group(outer);
   CHECK(sum == 3);
+}
+
+TASK_TEST("of a child that is given away the value is taken") {
+  const auto body = [](task_group& group) -> task<> {
+    const auto owned = [](int n) -> task<std::unique_ptr<int>> {
+      co_return std::make_unique<int>(n);
+    };
+    auto&& one = co_await group.spawn(owned(1));
+    static_assert(std::is_same_v<decltype(one), std::unique_ptr<int>&&>);
+    CHECK(*one == 1);
+    const auto [a, b] = co_await rondo::when_all(group.spawn(owned(2)), group.spawn(owned(3)));
+    CHECK(*a + *b == 5);
+    std::vector<child<std::unique_ptr<int>>> some;
+    some.push_back(group.spawn(owned(4)));
+    some.push_back(group.spawn(owned(5)));
+    const auto all = co_await rondo::when_all(std::move(some));
+    CHECK(*all[0] + *all[1] == 9);
+    auto named = group.spawn(owned(6));
+    const auto six = co_await std::move(named);
+    CHECK(*six == 6);
+    CHECK_THROWS_AS(named.value(), std::logic_error);
+  };
+  co_await with_task_group(body);
 }

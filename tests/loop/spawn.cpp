@@ -459,3 +459,17 @@ TEST_CASE(
   kept = join_handle<>();
   CHECK(reports.size() == 1);
 }
+
+LOOP_TEST("an operation can be spawned as it is") {
+  auto pause = spawn(rondo::sleep_for(1ms), {.name = "pause"});
+  CHECK(pause.name() == "pause");
+  co_await pause;
+  const auto body = [](rondo::task_group& group) -> task<> {
+    auto nop = group.spawn(rondo::io::nop());
+    co_await nop;
+  };
+  co_await rondo::with_task_group(body);
+  auto both = spawn(rondo::when_all(giving_at_once(1), giving_at_once(2)));
+  const auto [a, b] = co_await both;
+  CHECK(a + b == 3);
+}

@@ -35,6 +35,8 @@ class task_group;
 namespace detail {
 template <typename T>
 class child_state;
+template <typename T>
+class last_child_state;
 class group_join;
 template <typename F, typename... Args>
 class group_state;
@@ -56,12 +58,16 @@ class [[nodiscard("with_task_group does nothing until it is awaited")]] group_de
 /// after it, and gives a reference to its value, as often as you like, or rethrows its error. Its
 /// error has ended the group as well. Dropping the handle changes nothing.
 ///
+/// Of a handle that is given away, `co_await group.spawn(f())` or `when_all(group.spawn(f()), ...)`,
+/// the value is taken.
+///
 /// Canceled: waiting ends, the child goes on.
 /// Thread: the loop's.
 template <typename T = void>
 class child : public detail::only_in_rondo {
  public:
   using state_type = detail::child_state<T>;
+  using given_away_state_type = detail::last_child_state<T>;
 
   child() noexcept = default;
   child(child&& other) noexcept : spawned_(std::exchange(other.spawned_, nullptr)) {}
@@ -92,6 +98,7 @@ class child : public detail::only_in_rondo {
  private:
   friend task_group;
   friend state_type;
+  friend given_away_state_type;
   explicit child(detail::spawned<T>& s) noexcept : spawned_(&s) {}
   detail::spawned<T>& get() const {
     if (spawned_ == nullptr) throw std::logic_error("rondo: an empty child was used");
@@ -232,10 +239,9 @@ class group_join : public place_in_list {
 
 /// `co_await c`.
 template <typename T>
-class child_state : spawned_wait {
+class child_state : protected spawned_wait {
  public:
   explicit child_state(child<T>& c) : child_state(c.get()) {}
-  explicit child_state(child<T>&& c) : child_state(c.get()) {}
 
   using spawned_wait::start;
   [[nodiscard]] outcome how() const noexcept {
@@ -247,9 +253,21 @@ class child_state : spawned_wait {
     return spawned_.value();
   }
 
- private:
+ protected:
   explicit child_state(spawned<T>& s) noexcept : spawned_wait(s), spawned_(s) {}
   spawned<T>& spawned_;
+};
+
+/// `co_await std::move(c)`: nobody else can ask for the value.
+template <typename T>
+class last_child_state : public child_state<T> {
+ public:
+  explicit last_child_state(child<T>&& c) : child_state<T>(c.get()) { child<T>().swap(c); }
+
+  T take() {
+    spawned_wait::take();
+    return this->spawned_.take();
+  }
 };
 
 template <typename F, typename... Args>

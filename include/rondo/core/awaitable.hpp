@@ -34,10 +34,21 @@ namespace rondo::detail {
 enum class outcome : unsigned char { value, error, canceled };
 
 template <typename A>
-using state_of = typename std::remove_cvref_t<A>::state_type;
+concept describes_operation = requires { typename std::remove_cvref_t<A>::state_type; };
 
-template <typename A>
-concept describes_operation = requires { typename state_of<A>; };
+template <describes_operation A>
+struct state_of_impl {
+  using type = typename std::remove_cvref_t<A>::state_type;
+};
+/// A handle that gives a reference into what it holds has another state for when it is given away.
+template <describes_operation A>
+  requires(!std::is_lvalue_reference_v<A>) &&
+          requires { typename std::remove_cvref_t<A>::given_away_state_type; }
+struct state_of_impl<A> {
+  using type = typename std::remove_cvref_t<A>::given_away_state_type;
+};
+template <describes_operation A>
+using state_of = typename state_of_impl<A>::type;
 
 /// A rondo operation, in the value category in which it is to be awaited: one-shot descriptions are
 /// rvalues, reusable ones (handles) may be lvalues.

@@ -282,6 +282,11 @@ class spawns {
   Handle<T> spawn(task<T> t, spawn_options options = {}) {
     return self().adopt(*new spawned<T>(std::move(t), options.name));
   }
+  /// The same for an operation: `spawn(sleep_for(1s))`.
+  template <becomes_task A>
+  auto spawn(A&& operation, spawn_options options = {}) {
+    return spawn(task<await_result_t<A>>(std::move(operation)), options);
+  }
   /// The same for a callable that gives a task. It and its arguments are copied and live as long as
   /// the task, so captures cannot dangle.
   template <typename F, typename... Args>

@@ -212,5 +212,10 @@ class awaiter<task_state<T>> {
 
 static_assert(operation<task<int>> && !operation<task<int>&>);
 
+/// An operation that is no task; `task<await_result_t<A>>(std::move(a))` is one.
+template <typename A>
+concept becomes_task = operation<A> && !std::is_lvalue_reference_v<A> &&
+                       !std::is_same_v<A, task<await_result_t<A>>>;
+
 }  // namespace detail
 }  // namespace rondo

@@ -160,6 +160,10 @@ template <typename T>
 join_handle<T> spawn(task<T> t, spawn_options options = {}) {
   return event_loop::current().spawn(std::move(t), options);
 }
+template <detail::becomes_task A>
+auto spawn(A&& operation, spawn_options options = {}) {
+  return event_loop::current().spawn(std::move(operation), options);
+}
 template <typename F, typename... Args>
   requires std::invocable<F&, Args...>
 auto spawn(F f, Args... args) {
