@@ -152,3 +152,12 @@ NGINX_TEST("a server that speaks HTTP/2 may close connections among requests tha
   co_await rondo::when_all(std::move(all));
   CHECK(answers == 200);
 }
+
+NGINX_TEST("over HTTP/2 an answer that was not modified is none to follow, either") {
+  auto session = session_for(server);
+  const auto answer = co_await session.get(server.tls("unmodified"));
+  CHECK(answer.status == 304);
+  CHECK(answer.headers["location"] == "/json");
+  CHECK(answer.url == server.tls("unmodified"));
+  CHECK(answer.history.empty());
+}

@@ -9,6 +9,7 @@ is as TLS, without HTTP/2. All serve FOLDER/www, and
     /protocol         HTTP/1.1 or HTTP/2.0
     /json             {"answer":42}
     /store/name       PUT and GET; PUT of more than 1 MB is answered by 413
+    /unmodified       304, with a Location
     /gone             closes the connection without an answer, and writes a line to FOLDER/gone
     /refused          403 and "sorry!", without a look at the body
 
@@ -71,6 +72,7 @@ location = /protocol { default_type text/plain; return 200 $server_protocol; }
 location /store/ { client_max_body_size 1m; dav_methods PUT; create_full_put_path on; }
 location = /gone { access_log gone; return 444; }
 location = /refused { default_type text/plain; return 403 'sorry!'; }
+location = /unmodified { add_header Location /json always; return 304; }
 location = /json { default_type application/json; return 200 '{"answer":42}'; }
 """
 CERTIFICATES = """

@@ -34,6 +34,20 @@ PYTHON_TEST("header fields are sent as given, several of a name and empty ones, 
   CHECK(seen(answer, "X-Colon") == values{"a: b"});
 }
 
+PYTHON_TEST("blanks around the value of a header field are not sent, and one of blanks is empty") {
+  http::session session(http::session_options().header("X-Usual", "\t"));
+  const auto answer = co_await session.send(http::request("GET", server / "inspect")
+                                                .header("X-Blank", "  ")
+                                                .header("X-Tabs", " \t ")
+                                                .header("X-Full", " \t a  b\t ")
+                                                .header("Accept", " "));
+  CHECK(seen(answer, "X-Blank") == values{""});
+  CHECK(seen(answer, "X-Tabs") == values{""});
+  CHECK(seen(answer, "X-Usual") == values{""});
+  CHECK(seen(answer, "X-Full") == values{"a  b"});
+  CHECK(seen(answer, "Accept") == values{""});  // and not libcurl's own
+}
+
 PYTHON_TEST("the session's header fields are in every request that has none of that name itself") {
   http::session session(http::session_options()
                             .header("X-Key", "session")
@@ -204,8 +218,7 @@ PYTHON_TEST("what a redirect makes of the method and the body") {
   };
   http::session session;
   for (const row& r :
-       {row{"GET", 300, "GET", ""}, row{"POST", 300, "POST", "b"}, row{"PUT", 305, "PUT", "b"},
-        row{"GET", 301, "GET", ""}, row{"HEAD", 303, "HEAD", ""}, row{"POST", 301, "GET", ""},
+       {row{"GET", 301, "GET", ""}, row{"HEAD", 303, "HEAD", ""}, row{"POST", 301, "GET", ""},
         row{"POST", 302, "GET", ""}, row{"POST", 303, "GET", ""}, row{"POST", 307, "POST", "b"},
         row{"POST", 308, "POST", "b"}, row{"PUT", 301, "PUT", "b"}, row{"PUT", 302, "PUT", "b"},
         row{"PUT", 303, "GET", ""}, row{"PUT", 307, "PUT", "b"}, row{"PATCH", 308, "PATCH", "b"},
@@ -222,7 +235,52 @@ PYTHON_TEST("what a redirect makes of the method and the body") {
     CHECK(answer.json()["body"] == r.body);
   }
   const auto stats = co_await stats_of(server);
-  CHECK(stats.requests[9] == "HEAD /inspect");
+  CHECK(stats.requests[3] == "HEAD /inspect");
+}
+
+PYTHON_TEST("an answer 3xx that is no redirect is not followed, also when it names another place") {
+  http::session session;
+  for (const int code : {300, 305, 306, 309, 399}) {
+    const auto url = server / ("redirect?to=/json&code=" + std::to_string(code));
+    const auto answer = co_await session.send(http::request("PUT", url).body("b"));
+    CHECK(answer.status == code);
+    CHECK(answer.headers["location"] == "/json");
+    CHECK(answer.text() == "moved");
+    CHECK(answer.url == url);
+    CHECK(answer.history.empty());
+  }
+  const auto stats = co_await stats_of(server);
+  CHECK(stats.requests.size() == 5);
+  CHECK(stats.connections == 1);
+}
+
+namespace {
+
+/// "It was not modified" at the end of a redirect, before which there are answers of no account.
+rondo::task<> redirects_to_what_was_not_modified(rondo::tcp_stream peer) {
+  static_cast<void>(co_await read_request(peer));
+  co_await peer.write("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n");
+  co_await peer.write("HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n");
+  static_cast<void>(co_await read_request(peer));
+  co_await peer.write("HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n");
+  co_await peer.write("HTTP/1.1 304 Not Modified\r\nLocation: /c\r\nETag: \"7\"\r\n\r\n");
+}
+
+}  // namespace
+
+LOOP_TEST("an answer that was not modified is none to follow, wherever it says to be") {
+  http::session session;
+  const auto url = start_peer(redirects_to_what_was_not_modified);
+  const auto answer = co_await session.get(url + "a");
+  CHECK(answer.status == 304);
+  CHECK(answer.url == url + "b");
+  CHECK(answer.headers["etag"] == "\"7\"");
+  REQUIRE(answer.history.size() == 1);
+  CHECK(answer.history[0].status == 302);
+  CHECK(answer.history[0].url == url + "a");
+  const auto stream = co_await session.stream(get(url + "a"));
+  CHECK(stream.status() == 304);
+  CHECK(stream.history().size() == 1);
 }
 
 PYTHON_TEST("redirects are not followed when the session says so") {

@@ -214,6 +214,12 @@ inline std::size_t exchange::on_body(char* bytes, std::size_t, std::size_t size,
   return size + 1;  // anything but size ends the transfer; with a size of 0, so would 0 not
 }
 
+/// Whether an answer with a Location is followed: 300 leaves a choice, 304 is no redirect, 305
+/// is deprecated and 306 unused (RFC 9110, 15.4).
+[[nodiscard]] constexpr bool is_redirect(int status) noexcept {
+  return (status >= 301 && status <= 303) || status == 307 || status == 308;
+}
+
 inline void exchange::take_line(std::string_view text) {
   if (has_whole_head_) return;  // trailers come later, and the head is in use
   const auto line = head_lines::take(response_, text);
@@ -222,13 +228,17 @@ inline void exchange::take_line(std::string_view text) {
   if (line == head_lines::line::begins) {
     driver_.in_http2().note(info<long>(easy.get(), CURLINFO_LOCAL_PORT), text.starts_with("HTTP/2"));
     drop_body();
+    // libcurl would follow every 3xx with a Location, which it has not looked at yet.
+    if (follows) {
+      curl_easy_setopt(easy.get(), CURLOPT_FOLLOWLOCATION, is_redirect(status) ? 1L : 0L);
+    }
     // After 303 any method goes on as GET (RFC 9110, 15.4.4).
     if (status == 303 && follows && request_.method() != "HEAD") {
       curl_easy_setopt(easy.get(), CURLOPT_CUSTOMREQUEST, nullptr);
     }
   } else if (line == head_lines::line::ends && (status >= 200 || status == 101)) {
     note_origin();
-    has_whole_head_ = !follows || status / 100 != 3 || response_.headers["location"].empty();
+    has_whole_head_ = !follows || !is_redirect(status) || response_.headers["location"].empty();
     if (has_whole_head_) return has_head();
     response_.history.push_back({status, response_.url});
     is_redirected();

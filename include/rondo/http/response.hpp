@@ -57,7 +57,8 @@ class response {
   request_timings timings;  // with a retry_policy, of the last attempt
   unsigned attempts = 1;    // how often the request was sent; see retry.hpp
 
-  /// The body, decompressed, as bytes.
+  /// The body, decompressed, as bytes. libcurl does not tell whether the compressed data came to
+  /// their own end: what a server has cut there, and sent whole otherwise, counts as complete.
   [[nodiscard]] const std::string& text() const& noexcept RONDO_LIFETIMEBOUND { return body_; }
   [[nodiscard]] std::string text() && noexcept { return std::move(body_); }
 

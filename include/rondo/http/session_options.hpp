@@ -93,9 +93,9 @@ class session_options {
     return header("Authorization", "Bearer " + std::string(token));
   }
 
-  /// Whether an answer 3xx that names another place (Location) is followed: 301, 302, 303, 307 and
-  /// 308, and whatever else a server sends with one. After 303, and after 301 and 302 of a POST, it
-  /// goes on as GET, without the body; else with the same method and body. Default: true.
+  /// Whether a redirect is followed: an answer 301, 302, 303, 307 or 308 that names another place
+  /// (Location). After 303, and after 301 and 302 of a POST, it goes on as GET, without the body;
+  /// else with the same method and body. Default: true.
   session_options& follow_redirects(bool on) & RONDO_LIFETIMEBOUND {
     follow_redirects_ = on;
     return *this;

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <limits>
 #include <string>
+#include <string_view>
 
 #include <rondo/http/curl.hpp>
 #include <rondo/http/header_map.hpp>
@@ -146,12 +147,21 @@ inline void setup::credentials(option_setter& set) noexcept {
   set(CURLOPT_PASSWORD, known->password.c_str());
 }
 
+/// Those around a value do not belong to it (RFC 9110, 5.5).
+[[nodiscard]] inline std::string_view without_blanks(std::string_view value) noexcept {
+  constexpr std::string_view blanks = " \t";
+  value.remove_prefix(std::min(value.find_first_not_of(blanks), value.size()));
+  return value.substr(0, value.find_last_not_of(blanks) + 1);
+}
+
 /// False when there is no memory.
 inline bool setup::make_fields(string_list& fields) const {
   const auto add = [&fields](const header_map::value_type& field) {
-    // "Name:" would remove a field of libcurl's own, "Name;" sends it empty.
+    // "Name:" would remove a field of libcurl's own, also with blanks behind it; "Name;" sends it
+    // empty.
+    const std::string_view value = without_blanks(field.second);
     return append(fields,
-                  field.second.empty() ? field.first + ";" : field.first + ": " + field.second);
+                  value.empty() ? field.first + ";" : field.first + ": " + std::string(value));
   };
   const header_map& own = request_.headers_;
   const header_map& usual = options_.headers_;
