@@ -187,7 +187,8 @@ LOOP_TEST("an error of a client that does not verify is not the certificate's") 
     words = e.what();
     verdict = e.verification();
   }
-  CHECK(contains(words, "wrong version number"));
+  // In the words of OpenSSL 3.0, and 3.5.
+  CHECK((contains(words, "wrong version number") || contains(words, "bad record type")));
   CHECK_FALSE(contains(words, "certificate"));
   CHECK(verdict == 0);
 }
