@@ -48,6 +48,17 @@
 #endif
 #endif
 
+/// 1: whoever gives a lambda away that captures what has a destructor, to be called in an await, is
+/// warned: GCC 12 destroys it twice if it is a temporary there. The type does not tell that, so
+/// std::move of one that has a name warns as well; 0 is for those who know.
+#ifndef RONDO_WARN_CLOSURES
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ == 12
+#define RONDO_WARN_CLOSURES 1
+#else
+#define RONDO_WARN_CLOSURES 0
+#endif
+#endif
+
 /// What must be one object in the whole process, also when shared objects are built with
 /// -fvisibility=hidden: thread-locals and the types of exceptions.
 #define RONDO_VISIBLE __attribute__((visibility("default")))

@@ -199,8 +199,11 @@ LOOP_TEST("std::ref passes a reference, which stays valid until the call has ret
 }
 
 LOOP_TEST("a callable that cannot be copied is moved") {
-  auto owner = std::make_unique<int>(9);
-  auto callable = [kept = std::move(owner)] { return *kept; };
+  struct owner {
+    std::unique_ptr<int> kept;
+    int operator()() const { return *kept; }
+  };
+  owner callable{std::make_unique<int>(9)};
   const int n = co_await to_thread(std::move(callable));
   CHECK(n == 9);
 }

@@ -18,6 +18,7 @@
 #include <rondo/compose/cancellation.hpp>
 #include <rondo/compose/combinator.hpp>
 #include <rondo/compose/shield.hpp>
+#include <rondo/core/closure.hpp>
 #include <rondo/core/task.hpp>
 
 namespace rondo {
@@ -42,6 +43,7 @@ auto finally(Body&& body, Cleanup&& cleanup) {
 template <awaitable Body, typename F, typename... Args>
   requires(!awaitable<F> && std::invocable<std::decay_t<F>&, std::decay_t<Args>...>)
 auto finally(Body&& body, F&& cleanup, Args&&... args) {
+  detail::mind_closure<F>();
   return detail::run_finally<Body, std::decay_t<F>, std::decay_t<Args>...>(
       std::forward<Body>(body), std::forward<F>(cleanup), std::forward<Args>(args)...);
 }

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include <rondo/compose/combinator.hpp>
+#include <rondo/core/closure.hpp>
 #include <rondo/core/spawned.hpp>
 
 namespace rondo {
@@ -191,6 +192,7 @@ class task_group : detail::combinator, detail::spawner, public detail::spawns<ta
 template <typename F, typename... Args>
   requires std::invocable<std::decay_t<F>&, task_group&, std::decay_t<Args>...>
 auto with_task_group(F&& body, Args&&... args) {
+  detail::mind_closure<F>();
   return detail::group_description<std::decay_t<F>, std::decay_t<Args>...>(
       std::decay_t<F>(std::forward<F>(body)), std::decay_t<Args>(std::forward<Args>(args))...);
 }

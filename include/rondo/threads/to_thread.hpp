@@ -6,8 +6,7 @@
 //     auto digest = co_await rondo::to_thread(hash_file, path);
 //
 // Give what the function needs as arguments: they are copied. A lambda temporary whose captures
-// need a destructor is destroyed twice by GCC 12 inside a co_await expression; name such a lambda
-// first.
+// need a destructor is destroyed twice by GCC 12 inside a co_await expression (core/closure.hpp).
 
 #include <exception>
 #include <functional>
@@ -18,6 +17,7 @@
 
 #include <rondo/compose/combinator.hpp>
 #include <rondo/core/awaitable.hpp>
+#include <rondo/core/closure.hpp>
 #include <rondo/core/context.hpp>
 #include <rondo/loop/event_loop.hpp>
 #include <rondo/loop/thread_pool.hpp>
@@ -53,6 +53,7 @@ class [[nodiscard("to_thread does nothing until it is awaited")]] thread_call
 template <typename F, typename... Args>
   requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
 [[nodiscard]] auto to_thread(F&& f, Args&&... args) {
+  detail::mind_closure<F>();
   return detail::thread_call<std::decay_t<F>, std::decay_t<Args>...>(
       std::decay_t<F>(std::forward<F>(f)), std::decay_t<Args>(std::forward<Args>(args))...);
 }

@@ -22,6 +22,7 @@
 #include <utility>
 
 #include <rondo/compose/combinator.hpp>
+#include <rondo/core/closure.hpp>
 #include <rondo/core/nested_line.hpp>
 #include <rondo/core/spawned.hpp>
 #include <rondo/core/task.hpp>
@@ -78,6 +79,7 @@ class [[nodiscard("a timeout does nothing until it is awaited")]] timeout_body_d
 
 template <template <typename, typename...> typename State, typename F, typename... Args>
 auto limit_body(time_limit limit, F&& body, Args&&... args) {
+  mind_closure<F>();
   return timeout_body_description<State, std::decay_t<F>, std::decay_t<Args>...>(
       limit, std::forward<F>(body), std::forward<Args>(args)...);
 }
