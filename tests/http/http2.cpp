@@ -138,12 +138,13 @@ NGINX_TEST("a body that may be refused early goes over HTTP/2 unless libcurl wou
 }
 
 // nginx says then which requests it has not looked at, and those are sent again, whatever they are.
+// They have no body: libcurl 7.88 loses, once in many thousands, an answer that comes before one.
 NGINX_TEST("a server that speaks HTTP/2 may close connections among requests that are not repeated") {
   http::session session(http::session_options().verify_peer(false));
   std::vector<task<>> all;
   std::size_t answers = 0;
   const auto post = [&](std::string url) -> task<> {
-    const auto answer = co_await session.post(std::move(url), std::string("x"));
+    const auto answer = co_await session.post(std::move(url), std::string());
     if (answer.text() == "HTTP/2.0") ++answers;
   };
   const auto first = co_await session.get(server.other("protocol"));

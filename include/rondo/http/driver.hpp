@@ -87,7 +87,7 @@ class driver final : watchers,
   [[nodiscard]] easy_handle take_easy() noexcept;
   void give_back(easy_handle easy) noexcept;
 
-  [[nodiscard]] http2_connections& in_http2() noexcept { return in_http2_; }
+  [[nodiscard]] http1_connections& in_http1() noexcept { return in_http1_; }
 
   /// Sets what the pool needs to know about each handle.
   void set_up(option_setter& set) noexcept;
@@ -127,7 +127,7 @@ class driver final : watchers,
   CURLM* multi_;
   CURLSH* cookies_ = nullptr;
   std::vector<easy_handle> spare_;
-  http2_connections in_http2_;
+  http1_connections in_http1_;
 
   rondo::detail::intrusive_list<transfer> running_;
   rondo::detail::intrusive_list<transfer> given_up_;

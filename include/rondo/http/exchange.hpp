@@ -180,7 +180,7 @@ inline CURLcode exchange::set_up() {
   tell(set, fields_);
   set_up_upload(set);
   if (!is_idempotent(request_.method())) {
-    resending_.hold_back(set, easy.get(), driver_.in_http2());
+    resending_.hold_back(set, easy.get(), driver_.in_http1());
   }
   return set.result();
 }
@@ -226,7 +226,9 @@ inline void exchange::take_line(std::string_view text) {
   const int status = response_.status;
   const bool follows = options().follow_redirects_;
   if (line == head_lines::line::begins) {
-    driver_.in_http2().note(info<long>(easy.get(), CURLINFO_LOCAL_PORT), text.starts_with("HTTP/2"));
+    if (is_over_tls(easy.get())) {
+      driver_.in_http1().note(info<long>(easy.get(), CURLINFO_LOCAL_PORT), text.starts_with("HTTP/1"));
+    }
     drop_body();
     // libcurl would follow every 3xx with a Location, which it has not looked at yet.
     if (follows) {

@@ -9,7 +9,8 @@
 //
 // Over HTTP/2 a server can say that it has not looked at a request (RFC 9113, 8.7), as all do that
 // close a connection in good order; libcurl sends those again, too, and does not tell them apart.
-// So on a connection that has answered in HTTP/2 before, all are sent again.
+// So of a connection over TLS all are sent again, unless it has answered in HTTP/1 before: one that
+// has not answered yet and is used again can only be of HTTP/2, which does not wait for answers.
 //
 // Needs libcurl 7.80 (CURLOPT_PREREQFUNCTION); an older one is not held back.
 
@@ -32,25 +33,31 @@ namespace rondo::http::detail {
   return false;
 }
 
-/// The connections of a session that have answered in HTTP/2, by their ports on our side.
-class http2_connections {
+[[nodiscard]] inline bool is_over_tls(CURL* easy) noexcept {
+  const char* const scheme = info<char*>(easy, CURLINFO_SCHEME);
+  return scheme != nullptr && same_name(scheme, "https");
+}
+
+/// The connections of a session that have answered in HTTP/1 over TLS, by their ports on our side.
+class http1_connections {
  public:
-  /// Without memory for it nothing is known.
-  void note(long port, bool speaks_http2) noexcept {
-    if ((ports_.empty() && !speaks_http2) || port < 0 || port > 0xffff) return;
+  void note(long port, bool speaks_http1) noexcept {
+    if ((ports_.empty() && !speaks_http1) || port < 0 || port > 0xffff) return;
     try {
       ports_.resize(0x10000);
-      ports_[static_cast<std::size_t>(port)] = speaks_http2;
+      ports_[static_cast<std::size_t>(port)] = speaks_http1;
     } catch (const std::bad_alloc&) {
+      any_ = true;
     }
   }
-  [[nodiscard]] bool has(int port) const noexcept {
+  [[nodiscard]] bool may_have(int port) const noexcept {
     const auto place = static_cast<std::size_t>(port);
-    return place < ports_.size() && ports_[place];
+    return any_ || port <= 0 || (place < ports_.size() && ports_[place]);
   }
 
  private:
   std::vector<bool> ports_;
+  bool any_ = false;  // there was no memory to note one
 };
 
 /// Of one transfer.
@@ -58,7 +65,7 @@ class resending {
  public:
   /// Keep alive, and in place, until the transfer has ended: all three.
   void hold_back([[maybe_unused]] option_setter& set, [[maybe_unused]] CURL* easy,
-                 [[maybe_unused]] const http2_connections& known) noexcept {
+                 [[maybe_unused]] http1_connections& known) noexcept {
 #if CURL_AT_LEAST_VERSION(7, 80, 0)
     easy_ = easy;
     known_ = &known;
@@ -76,18 +83,20 @@ class resending {
   static int before(void* self, char*, char*, int, int port) noexcept {
     auto& r = *static_cast<resending*>(self);
     const int lost = std::exchange(r.port_, port);
+    const bool may_be_http1 = r.known_->may_have(lost);
+    const long made = info<long>(r.easy_, CURLINFO_NUM_CONNECTS);
+    if (std::exchange(r.made_, made) != made) r.known_->note(port, false);  // it is a new one
     if (!std::exchange(r.waiting_, true)) return CURL_PREREQFUNC_OK;
-    const char* const scheme = info<char*>(r.easy_, CURLINFO_SCHEME);
-    const bool over_tls = scheme != nullptr && same_name(scheme, "https");
-    if (over_tls && r.known_->has(lost)) return CURL_PREREQFUNC_OK;
+    if (is_over_tls(r.easy_) && !may_be_http1) return CURL_PREREQFUNC_OK;
     r.refused_ = true;
     return CURL_PREREQFUNC_ABORT;
   }
 #endif
 
   CURL* easy_ = nullptr;
-  const http2_connections* known_ = nullptr;
+  http1_connections* known_ = nullptr;
   int port_ = 0;          // of the connection that it was last sent on
+  long made_ = 0;         // connections, for this transfer
   bool waiting_ = false;  // sent, and not answered
   bool refused_ = false;
 };
