@@ -266,6 +266,20 @@ POSTGRES_TEST("a query that wins against its cancellation delivers its rows") {
   CHECK(rows[0].get<int>(0) == 42);
 }
 
+POSTGRES_TEST("a query that is canceled when its result is there, but not its end, delivers that") {
+  late_line line(server);
+  auto c = co_await postgres::connect(line.conninfo());
+  line.be_late(200ms);
+  auto done = rondo::spawn(c.query("select 42"));
+  co_await line.until_held();
+  done.cancel();
+  const auto rows = co_await std::move(done);
+  CHECK(rows[0].get<int>(0) == 42);
+  CHECK(c.is_idle());
+  co_await c.close();
+  co_await line.close();
+}
+
 POSTGRES_TEST(
     "a canceled query that a frozen server does not stop costs the connection, within the limit") {
   auto c = co_await postgres::connect(server.conninfo());

@@ -150,6 +150,86 @@ POSTGRES_TEST("a canceled next of a copy out loses nothing") {
   CHECK(text == "1\t\n2\t\n3\t\n");
 }
 
+POSTGRES_TEST("a next that is canceled when all rows are there does not lose their end either") {
+  late_line line(server);
+  auto c = co_await postgres::connect(line.conninfo());
+  line.be_late(500ms);
+  auto out = co_await c.copy_out("copy (select 1) to stdout");
+  const auto row = co_await out.next();
+  CHECK(row == "1\n");
+  const auto none = co_await rondo::try_for(20ms, out.next());
+  CHECK_FALSE(none);
+  const auto end = co_await out.next();
+  CHECK_FALSE(end);
+  CHECK(c.is_idle());
+  co_await c.close();
+  co_await line.close();
+}
+
+namespace {
+
+constexpr int copied_rows = 5000;
+
+task<std::uint64_t> copy_rows(postgres::connection& c, int id, bool& all_given) {
+  auto in = co_await c.copy_in("copy t from stdin");
+  for (int i = 0; i < copied_rows; ++i) co_await in.row(id, "abcdefghij");
+  all_given = true;
+  co_return co_await in.finish();
+}
+
+}  // namespace
+
+POSTGRES_TEST("canceled at every moment of its finish, a copy is there if and only if it says so") {
+  auto c = co_await postgres::connect(server.conninfo());
+  co_await c.query("create temp table t (id int, s text)");
+  for (int i = 0; i < 40; ++i) {
+    bool all_given = false;
+    auto copying = rondo::spawn(copy_rows(c, i, all_given));
+    while (!all_given) co_await rondo::yield();
+    co_await rondo::sleep_for(i * 100us);
+    copying.cancel();
+    const auto result = co_await rondo::as_result(std::move(copying));
+    CHECK((result || result.error() == rondo::errc::canceled));
+    CHECK(c.is_idle());
+    const auto rows = co_await c.query("select count(*) from t where id = $1", i);
+    CHECK(rows[0].get<int>(0) == (result ? copied_rows : 0));
+  }
+}
+
+POSTGRES_TEST("a finish that is canceled when the rows have been copied gives their number") {
+  late_line line(server);
+  auto c = co_await postgres::connect(line.conninfo());
+  co_await c.query("create temp table t (id int, s text)");
+  bool all_given = false;
+  line.be_late(200ms);
+  auto copying = rondo::spawn(copy_rows(c, 1, all_given));
+  while (!all_given) co_await rondo::yield();
+  co_await line.until_held();
+  copying.cancel();
+  const std::uint64_t count = co_await std::move(copying);
+  CHECK(count == copied_rows);
+  CHECK(c.is_idle());
+  co_await c.close();
+  co_await line.close();
+}
+
+POSTGRES_TEST("a finish that is canceled in time copies nothing, and the connection can be used") {
+  auto c = co_await postgres::connect(server.conninfo());
+  co_await c.query(
+      "create temp table t (x int); "
+      "create function pg_temp.look() returns trigger language plpgsql as "
+      "'begin perform pg_sleep(1000); return null; end'; "
+      "create trigger looking after insert on t execute function pg_temp.look()");
+  auto in = co_await c.copy_in("copy t from stdin");
+  co_await in.row(1);
+  const auto finished = co_await rondo::try_for(20ms, in.finish());
+  CHECK_FALSE(finished);
+  CHECK(c.is_idle());  // although the copy_input is there
+  const auto left = co_await c.query("select count(*) from t");
+  CHECK(left[0].get<int>(0) == 0);
+  co_await in.close();
+}
+
 POSTGRES_TEST("canceled while it writes to a server that does not read, a copy is given up") {
   auto c = co_await postgres::connect(server.conninfo());
   co_await c.query("create temp table t (s text)");

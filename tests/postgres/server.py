@@ -114,6 +114,14 @@ def make_template(template):
         shutil.rmtree(mine)
 
 
+def is_alive(pid):
+    """A process that nobody has waited for yet is not."""
+    with contextlib.suppress(OSError):
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] not in "ZX"
+    return False
+
+
 class server:
     def __init__(self, folder):
         self.folder = folder
@@ -140,16 +148,20 @@ class server:
         return ""
 
     def everybody(self, number):
-        """The processes are leaders of groups of their own."""
+        """The processes are leaders of groups of their own. Gives their numbers."""
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        for pid in [self.process.pid, *map(int, children.read_text().split())]:
+        pids = [self.process.pid, *map(int, children.read_text().split())]
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+        return pids
 
     def kill(self):
         segment = (self.data / "postmaster.pid").read_text().splitlines()[6].split()[-1]
         self.everybody(signal.SIGSTOP)  # so that none is started meanwhile
-        self.everybody(signal.SIGKILL)
+        for pid in self.everybody(signal.SIGKILL):
+            while is_alive(pid):  # until then its sockets are open
+                time.sleep(0.001)
         self.process.wait()
         subprocess.run(["ipcrm", "-m", segment], stderr=subprocess.DEVNULL)
         (self.data / "postmaster.pid").unlink()

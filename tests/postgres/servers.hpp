@@ -137,6 +137,58 @@ class postgres_server {
   std::string port_;
 };
 
+/// A line to the server on which the end of what that says can be made to come late: its last six
+/// bytes, which are "ready for the next", while what was done has been told already.
+class late_line {
+ public:
+  explicit late_line(const postgres_server& server)
+      : server_(endpoint::loopback(static_cast<std::uint16_t>(std::stoi(server.port())))),
+        service_(spawn(serve(listener_, hand_on, {}, std::ref(*this)))) {}
+
+  [[nodiscard]] std::string conninfo() const {
+    return "host=127.0.0.1 port=" + std::to_string(listener_.local_endpoint().port()) +
+           " user=postgres dbname=postgres sslmode=disable";
+  }
+  /// From now on.
+  void be_late(std::chrono::nanoseconds by) { late_ = by; }
+  /// Until the rest of an answer has had its time to be read.
+  task<> until_held() {
+    while (!held_) co_await sleep_for(1ms);
+    co_await sleep_for(20ms);
+  }
+  /// When the connections over it are closed.
+  task<> close() {
+    service_.cancel();
+    co_await service_.wait();
+  }
+
+ private:
+  static task<> hand_on(tcp_stream client, late_line& line) {
+    tcp_stream server = co_await tcp_stream::connect(line.server_);
+    co_await when_any(line.hand_on_all(client, server, 0), line.hand_on_all(server, client, 6));
+  }
+  task<> hand_on_all(tcp_stream& from, tcp_stream& to, std::size_t end) {
+    std::string bytes(64 * 1024, '\0');
+    for (;;) {
+      const std::size_t size = co_await from.read(bytes);
+      if (size == 0) co_return;
+      const std::size_t at_once = late_ == 0ns || size < end ? size : size - end;
+      co_await to.write(std::string_view(bytes).substr(0, at_once));
+      if (at_once == size) continue;
+      held_ = true;
+      co_await sleep_for(late_);
+      held_ = false;
+      co_await to.write(std::string_view(bytes).substr(at_once, size - at_once));
+    }
+  }
+
+  tcp_listener listener_ = tcp_listener::bind(endpoint::loopback(0));
+  endpoint server_;
+  std::chrono::nanoseconds late_{0};
+  bool held_ = false;
+  join_handle<> service_;
+};
+
 /// The error with which something fails.
 template <typename A>
 task<postgres::error> error_of(A what) {

@@ -287,6 +287,223 @@ POSTGRES_TEST("a transaction in one that was begun by hand is undone alone, too"
   CHECK(left == 1);
 }
 
+namespace {
+
+/// What is said against something that was done wrong; nothing if it went well, or was canceled.
+template <typename A>
+task<std::string> complaint(A what) {
+  std::string said;
+  try {
+    co_await std::move(what);
+  } catch (const std::logic_error& e) {
+    said = e.what();
+  }
+  co_return said;
+}
+bool has(const std::string& text, std::string_view words) {
+  return text.find(words) != std::string::npos;
+}
+
+task<> insert_and_wait_for(postgres::connection& c, int x, rondo::event& reached,
+                           rondo::event& go_on) {
+  co_await insert(c, x);
+  reached.set();
+  co_await go_on.wait();
+}
+task<> insert_and_fail_after(postgres::connection& c, int x, rondo::event& reached,
+                             rondo::event& go_on) {
+  co_await insert_and_wait_for(c, x, reached, go_on);
+  throw oops();
+}
+task<> insert_inside(postgres::connection& c, int x) { co_await c.transaction(insert, x); }
+
+}  // namespace
+
+POSTGRES_TEST("a transaction that another task begins meanwhile is refused, and nothing is sent") {
+  auto c = co_await with_table(server);
+  rondo::event begun, end;
+  auto first = rondo::spawn(
+      throws_oops(c.transaction(insert_and_fail_after, 1, std::ref(begun), std::ref(end))));
+  co_await begun.wait();
+  for (int i = 0; i < 2; ++i) {
+    const std::string said = co_await complaint(c.transaction(insert, 2));
+    CHECK(has(said, "another task"));
+    CHECK(has(said, "postgres::pool"));
+  }
+  CHECK(PQtransactionStatus(c.native_handle()) == PQTRANS_INTRANS);
+  end.set();
+  const bool threw = co_await std::move(first);
+  CHECK(threw);
+  CHECK(c.is_idle());
+  co_await c.transaction(insert, 3);
+  const int left = co_await count(c);
+  CHECK(left == 1);
+}
+
+POSTGRES_TEST("the first transaction does not notice one that was refused, and is committed") {
+  auto c = co_await with_table(server);
+  rondo::event begun, end;
+  auto first = rondo::spawn(c.transaction(insert_and_wait_for, 1, std::ref(begun), std::ref(end)));
+  co_await begun.wait();
+  const std::string said = co_await complaint(c.transaction(insert_and_throw, 2));
+  CHECK(has(said, "another task"));
+  end.set();
+  co_await std::move(first);
+  const auto rows = co_await c.query("select array_agg(x) from t");
+  CHECK(rows[0].get<std::vector<int>>(0) == std::vector{1});
+}
+
+POSTGRES_TEST("what is begun in a canceled scope, or at the same time, is not open afterwards") {
+  auto c = co_await with_table(server);
+  for (int i = 0; i < 10; ++i) {
+    const auto both = co_await rondo::when_all_settled(c.transaction(insert, 2 * i),
+                                                       c.transaction(insert, 2 * i + 1));
+    CHECK(std::get<0>(both).has_value());
+    CHECK_THROWS_AS(std::get<1>(both).value(), std::logic_error);
+    auto canceled = rondo::spawn(c.transaction(insert, 100));
+    canceled.cancel();
+    const auto code = co_await code_of(std::move(canceled));
+    CHECK(code == rondo::errc::canceled);
+  }
+  const int left = co_await count(c);
+  CHECK(left == 10);
+}
+
+POSTGRES_TEST("children of a body, and tasks that it spawns, are in its transaction") {
+  auto c = co_await with_table(server);
+  const auto body = [](postgres::connection& t) -> task<> {
+    co_await rondo::when_all(t.transaction(insert, 1));
+    co_await rondo::with_timeout(1h, t.transaction(insert_inside, 2));
+    co_await rondo::shield(t.transaction(insert, 3));
+    co_await rondo::spawn(t.transaction(insert, 4));
+    rondo::event end;
+    auto late = rondo::spawn([](postgres::connection& u, rondo::event& e) -> task<> {
+      co_await e.wait();
+      co_await u.transaction(insert, 6);
+    }(t, end));
+    co_await t.transaction(insert, 5);
+    end.set();
+    co_await std::move(late);
+    throw oops();
+  };
+  const bool threw = co_await throws_oops(c.transaction(body));
+  CHECK(threw);
+  const int left = co_await count(c);
+  CHECK(left == 0);
+}
+
+POSTGRES_TEST("a task that was spawned in a transaction inside is in the one around it") {
+  auto c = co_await with_table(server);
+  const auto outer = [](postgres::connection& t) -> task<> {
+    rondo::event end;
+    rondo::join_handle<> late;
+    const auto inner = [](postgres::connection& u, rondo::event& e,
+                          rondo::join_handle<>& l) -> task<> {
+      l = rondo::spawn([](postgres::connection& v, rondo::event& f) -> task<> {
+        co_await f.wait();
+        co_await v.transaction(insert, 1);
+      }(u, e));
+      co_return;
+    };
+    co_await t.transaction(inner, std::ref(end), std::ref(late));
+    end.set();
+    co_await std::move(late);
+  };
+  co_await c.transaction(outer);
+  const int left = co_await count(c);
+  CHECK(left == 1);
+}
+
+POSTGRES_TEST("two transactions at once in the body of one: the second one is refused") {
+  auto c = co_await with_table(server);
+  const auto body = [](postgres::connection& t) -> task<> {
+    rondo::event begun, end;
+    auto first =
+        rondo::spawn(t.transaction(insert_and_wait_for, 1, std::ref(begun), std::ref(end)));
+    co_await begun.wait();
+    const std::string said = co_await complaint(t.transaction(insert, 2));
+    CHECK(has(said, "another task"));
+    end.set();
+    co_await std::move(first);
+  };
+  co_await c.transaction(body);
+  const int left = co_await count(c);
+  CHECK(left == 1);
+}
+
+POSTGRES_TEST("transactions on two connections are in each other, and do not mind") {
+  auto c = co_await with_table(server);
+  auto d = co_await with_table(server);
+  const auto body = [](postgres::connection& t, postgres::connection& other) -> task<> {
+    const auto inside = [](postgres::connection& u, postgres::connection& first) -> task<> {
+      co_await insert(u, 1);
+      co_await first.transaction(insert, 1);
+    };
+    co_await other.transaction(inside, std::ref(t));
+  };
+  co_await c.transaction(body, std::ref(d));
+  for (auto* const each : {&c, &d}) {
+    const int left = co_await count(*each);
+    CHECK(left == 1);
+  }
+}
+
+POSTGRES_TEST("a transaction that ends before one that was begun in it ends the connection, too") {
+  auto watcher = co_await postgres::connect(server.conninfo());
+  co_await watcher.query(
+      "drop table if exists late_transactions; create table late_transactions ()");
+  auto c = co_await postgres::connect(server.conninfo());
+  rondo::event begun, end;
+  rondo::join_handle<> late;
+  const auto inner = [](postgres::connection& u, rondo::event& b, rondo::event& e) -> task<> {
+    b.set();
+    co_await e.wait();
+    co_await u.query("insert into late_transactions default values");
+  };
+  const auto body = [&](postgres::connection& t) -> task<> {
+    late = rondo::spawn(t.transaction(inner, std::ref(begun), std::ref(end)));
+    co_await begun.wait();
+    co_await t.query("insert into late_transactions default values");
+  };
+  const std::string said = co_await complaint(c.transaction(body));
+  CHECK(has(said, "before one that was begun in it"));
+  CHECK_FALSE(c.is_open());
+  end.set();
+  const auto e = co_await error_of(std::move(late));
+  CHECK(e.kind() == postgres::error_kind::connection_lost);
+  const auto rows = co_await watcher.query("select * from late_transactions");
+  CHECK(rows.empty());
+  co_await watcher.query("drop table late_transactions");
+}
+
+POSTGRES_TEST("a body that ends the transaction itself is a logic_error, however it ends") {
+  auto c = co_await with_table(server);
+  const auto by_hand = [](postgres::connection& t, std::string sql, bool fails) -> task<> {
+    co_await t.query(std::move(sql));
+    if (fails) throw oops();
+  };
+  const auto inside = [by_hand](postgres::connection& t, std::string sql, bool fails) -> task<> {
+    co_await t.transaction(by_hand, std::move(sql), fails);
+  };
+  const auto then_inside = [](postgres::connection& t, std::string sql, bool) -> task<> {
+    co_await t.query(std::move(sql));
+    co_await t.transaction(insert, 1);
+  };
+  for (const char* const sql : {"commit", "rollback"}) {
+    for (const bool fails : {false, true}) {
+      std::string said = co_await complaint(c.transaction(by_hand, sql, fails));
+      CHECK(has(said, "before its body"));
+      said = co_await complaint(c.transaction(inside, sql, fails));
+      CHECK(has(said, "before its body"));
+      said = co_await complaint(c.transaction(then_inside, sql, fails));
+      CHECK(has(said, "before its body"));
+      CHECK(c.is_idle());
+    }
+  }
+  const int left = co_await count(c);
+  CHECK(left == 0);
+}
+
 POSTGRES_TEST("a query that is canceled inside a transaction is one that failed there") {
   auto c = co_await with_table(server);
   const auto body = [](postgres::connection& t) -> task<> {

@@ -69,9 +69,12 @@ class connection {
 
   /// Calls body(connection&, args...), or body(args...), and awaits the task that it gives, in a
   /// transaction: committed when that ends with a value, rolled back when it ends with an error or
-  /// is canceled. In a transaction it makes a savepoint.
+  /// is canceled. In a transaction, which is in what its body awaits, starts or spawns, it makes a
+  /// savepoint; the body may not end before that one does.
   ///
-  /// Gives: what body gives. Throws: what body throws; error, when the server does not commit.
+  /// In flight: one at a time, or std::logic_error; another task's is refused.
+  /// Gives: what body gives. Throws: what body throws; error, when the server does not commit;
+  /// std::logic_error, when the body has ended the transaction itself.
   /// Canceled: as long as the server was not told to commit. From then on its answer counts, for
   /// which a canceled task waits within cancel_timeout.
   /// Lost during the commit, and given up then: error (connection_lost) with the sqlstate 08007,

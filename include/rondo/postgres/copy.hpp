@@ -48,11 +48,14 @@ class copy_base {
 
   [[nodiscard]] bool has_ended() const noexcept { return session_ == nullptr; }
   [[nodiscard]] session& mine() const noexcept { return *session_; }
-  void release() noexcept {
-    session_ = nullptr;
-    turn_.reset();
+  /// It has ended, with an error or not: what its last result says.
+  rows end(result_handle last) {
+    session& s = *session_;
+    release();
+    return s.checked(std::move(last), std::move(sql_));
   }
-  /// The result of it all. It has ended, with an error or not.
+  /// Waits for the last result, and ends it.
+  /// Canceled: the server is asked to stop; if it had done the work by then, that counts.
   [[nodiscard]] task<rows> outcome();
 
  private:
@@ -61,6 +64,10 @@ class copy_base {
     session_->leave();
     co_await shield(session_->recover());
     release();
+  }
+  void release() noexcept {
+    session_ = nullptr;
+    turn_.reset();
   }
 
   std::optional<session::turn> turn_;
@@ -95,6 +102,7 @@ class copy_input : detail::copy_base {
   }
 
   /// All is sent. Gives how many rows were copied.
+  /// Canceled: as a query is; if the server had copied them by then, that counts.
   [[nodiscard]] task<std::uint64_t> finish() &;
 
   using copy_base::close;
@@ -120,6 +128,9 @@ class copy_output : detail::copy_base {
   [[nodiscard]] task<std::optional<std::string>> next() &;
 
   using copy_base::close;
+
+ private:
+  detail::result_handle last_;  // what a next() that was canceled behind the rows has got
 };
 
 // Implementation
@@ -127,10 +138,22 @@ class copy_output : detail::copy_base {
 namespace detail {
 
 inline task<rows> copy_base::outcome() {
-  result_handle last = co_await session_->answer();
-  session& s = *session_;
-  release();
-  co_return s.checked(std::move(last), std::move(sql_));
+  result_handle last;
+  bool canceled = false;
+  try {
+    co_await session_->answer(last);
+  } catch (const operation_canceled&) {
+    canceled = true;
+    session_->leave();
+  }
+  if (canceled) {
+    // It has ended in any case, but its turn lasts until the server has stopped.
+    const std::optional<session::turn> mine(std::move(turn_));
+    session& s = *std::exchange(session_, nullptr);
+    last = co_await s.recover_answer(std::move(last));
+    co_return s.checked(std::move(last), std::move(sql_));
+  }
+  co_return end(std::move(last));
 }
 
 }  // namespace detail
@@ -183,7 +206,8 @@ inline task<std::optional<std::string>> copy_output::next() & {
     co_await s.until_read();
     if (s.is_broken()) break;
   }
-  co_await outcome();
+  co_await s.answer(last_);
+  end(std::move(last_));
   co_return std::nullopt;
 }
 

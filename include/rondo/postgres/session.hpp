@@ -15,6 +15,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <optional>
 #include <stdexcept>
@@ -24,6 +25,7 @@
 #include <rondo/compose/cancellation.hpp>
 #include <rondo/compose/shield.hpp>
 #include <rondo/compose/when_any.hpp>
+#include <rondo/core/context.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/postgres/cancel_request.hpp>
 #include <rondo/postgres/error.hpp>
@@ -35,6 +37,8 @@
 #include <rondo/time/timeout.hpp>
 
 namespace rondo::postgres::detail {
+
+class bracket;  // transaction.hpp
 
 class session : public wire {
  public:
@@ -71,9 +75,12 @@ class session : public wire {
 
   /// Somebody goes away in the middle: the server is asked to stop.
   void leave() noexcept;
-  /// Waits for the end of what was left, and gives the last result; null when the connection was
-  /// given up, because it took longer than the limit.
+  /// Waits for the end of what was left, and gives the last result; null when there was none any
+  /// more, or the connection was given up, because it took longer than the limit.
   [[nodiscard]] task<result_handle> recover();
+  /// The rest of an answer() that was canceled, and left: how the work has ended all the same.
+  /// `last`: what had come by then. Throws: operation_canceled when the work was not done.
+  [[nodiscard]] task<result_handle> recover_answer(result_handle last);
   /// Breaks it off, and waits until nobody waits for it.
   [[nodiscard]] task<> close();
 
@@ -100,7 +107,10 @@ class session : public wire {
   [[nodiscard]] std::size_t syncs() const noexcept { return syncs_; }
 
   std::chrono::nanoseconds cancel_timeout = std::chrono::seconds(5);
-  unsigned depth = 0;  // of transactions
+
+  // The innermost transaction that is open, and the number of the one that a task is in; 0: none.
+  bracket* innermost = nullptr;
+  context_var<std::uint64_t> transaction_of_task;
 
  private:
   void begin_turn() {
@@ -236,6 +246,18 @@ inline task<result_handle> session::recover() {
   co_return result_handle();
 }
 
+/// The last result may have come before the cancellation, and what says that it was the last one
+/// after it.
+inline task<result_handle> session::recover_answer(result_handle last) {
+  result_handle rest = co_await shield(recover());
+  if (!rest && is_broken()) throw operation_canceled();  // given up
+  const bool failed = last && PQresultStatus(last.get()) == PGRES_FATAL_ERROR;
+  if (rest && !failed) last = std::move(rest);
+  const char* const code = last ? PQresultErrorField(last.get(), PG_DIAG_SQLSTATE) : nullptr;
+  if (!last || (code != nullptr && code == sqlstate::query_canceled)) throw operation_canceled();
+  co_return last;
+}
+
 inline task<> session::close() {
   break_off();
   while (is_polled()) co_await change();
@@ -252,7 +274,7 @@ inline task<result_handle> session::exchange(const request& r) {
   result_handle last;
   bool canceled = false;
   try {
-    last = co_await answer();
+    co_await answer(last);
   } catch (const operation_canceled&) {
     canceled = true;
     leave();
@@ -260,11 +282,7 @@ inline task<result_handle> session::exchange(const request& r) {
     leave();
     throw;
   }
-  if (canceled) {
-    last = co_await shield(recover());
-    const char* const code = last ? PQresultErrorField(last.get(), PG_DIAG_SQLSTATE) : nullptr;
-    if (!last || (code != nullptr && code == sqlstate::query_canceled)) throw operation_canceled();
-  }
+  if (canceled) last = co_await recover_answer(std::move(last));
   co_return last;
 }
 

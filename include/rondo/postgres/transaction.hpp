@@ -7,16 +7,23 @@
 //                   -> error              -> rollback, out of reach of a cancellation
 //                   -> canceled           -> rollback, likewise
 //
-// One inside another is a savepoint.
+// One inside another is a savepoint. The server has one transaction for each connection, whoever
+// speaks, so two tasks that began one each would undo each other's work. They are told apart by
+// their context: what a body awaits, starts or spawns sees the number of its transaction there, and
+// who does not see that of the innermost one is refused.
 
+#include <atomic>
 #include <chrono>
 #include <concepts>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include <rondo/compose/as_result.hpp>
 #include <rondo/compose/cancellation.hpp>
@@ -24,6 +31,7 @@
 #include <rondo/compose/shield.hpp>
 #include <rondo/compose/when_all.hpp>
 #include <rondo/compose/when_any.hpp>
+#include <rondo/compose/with_context.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/postgres/session.hpp>
 #include <rondo/sync/event.hpp>
@@ -55,35 +63,62 @@ using body_result = await_result_t<decltype(call_body(
 /// The statements around a transaction, or around one inside another.
 class bracket {
  public:
-  explicit bracket(session& s) : session_(s), name_("rondo_" + std::to_string(s.depth++)) {}
+  explicit bracket(session& s) noexcept : session_(s) {}
   bracket(const bracket&) = delete;
   bracket& operator=(const bracket&) = delete;
-  ~bracket() { --session_.depth; }
-
-  [[nodiscard]] task<> open() {
-    if (session_.is_left()) {
-      const session::turn mine(session_);
-      co_await session_.begin();
+  /// Not always the innermost one: a task that was spawned in it may have begun one, and be late.
+  ~bracket() {
+    for (bracket** at = &session_.innermost; *at != nullptr; at = &(*at)->around_) {
+      if (*at != this) continue;
+      *at = around_;
+      return;
     }
-    outermost_ = PQtransactionStatus(session_.native()) == PQTRANS_IDLE;
+  }
+
+  /// What the context of all that is in it has for session::transaction_of_task. Numbers grow, so
+  /// what is in one is in those, too, that are still open and have a smaller number.
+  [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
+
+  /// Throws: std::logic_error for who is not in the innermost one.
+  [[nodiscard]] task<> open() {
+    const std::uint64_t mine = co_await session_.transaction_of_task;
+    bracket* const innermost = session_.innermost;
+    if (innermost != nullptr && innermost->number_ > mine) {
+      throw std::logic_error(
+          "rondo: a transaction was begun while another task has one open on the connection; use "
+          "a connection of its own, from a postgres::pool");
+    }
+    around_ = innermost;
+    if (around_ != nullptr) depth_ = around_->depth_ + 1;
+    number_ = ++last_number;
+    session_.innermost = this;
+    co_await settle();
+    outermost_ = is_over();
+    if (outermost_ && around_ != nullptr) throw over();
     co_await session_.execute(request(opening()));
   }
   /// Canceled: the server has been told, and is waited for within cancel_timeout; then the
   /// connection is ended.
   /// Throws: error; also when the server has rolled back instead, since a statement had failed and
-  /// the body has gone on.
+  /// the body has gone on. std::logic_error when another one in it is open, or it is over already.
   [[nodiscard]] task<> commit() {
     event closed;
     co_await when_all(shield(close(closed)), limit_when_canceled(closed));
   }
-  /// What cannot be rolled back, within cancel_timeout, is ended with its connection.
+  /// What cannot be rolled back, within cancel_timeout, is ended with its connection. So is what
+  /// has another one in it that is open, since that one's statements would be carried out for good.
+  /// Throws: std::logic_error when it is over already, and not by its commit.
   [[nodiscard]] task<> roll_back() {
+    bool undone = true;
     try {
-      if (session_.is_broken() || PQtransactionStatus(session_.native()) == PQTRANS_IDLE) co_return;
-      co_await when_any(session_.execute(request(undoing())), break_off_in_time());
+      if (session_.innermost != this) session_.break_off();
+      if (session_.is_broken()) co_return;
+      const auto first = co_await when_any(undo(), break_off_in_time());
+      undone = std::get<0>(first);
     } catch (const std::exception&) {
       session_.break_off();
     }
+    if (!undone) throw over();
   }
 
  private:
@@ -96,8 +131,14 @@ class bracket {
   };
   [[nodiscard]] task<> close(event& closed) {
     const on_exit guard(closed);
+    if (session_.innermost != this) {
+      throw std::logic_error("rondo: a transaction has ended before one that was begun in it");
+    }
+    co_await settle();
+    if (is_over()) throw over();
     const bool was_broken = session_.is_broken();
     rows done;
+    told_ = true;
     try {
       done = co_await session_.execute(request(closing()));
     } catch (const error& e) {
@@ -109,6 +150,28 @@ class bracket {
     fields.sqlstate = sqlstate::in_failed_transaction;
     fields.message = "rolled back: a statement in the transaction had failed before";
     throw error(error_kind::statement_failed, std::move(fields), "commit");
+  }
+  /// False: there is no transaction to undo.
+  [[nodiscard]] task<bool> undo() {
+    co_await settle();
+    if (is_over()) co_return told_;
+    co_await session_.execute(request(undoing()));
+    co_return true;
+  }
+  /// What somebody left comes to its end first: only then is it known what has become of the
+  /// transaction.
+  [[nodiscard]] task<> settle() {
+    if (!session_.is_left()) co_return;
+    const session::turn mine(session_);
+    co_await session_.begin();
+  }
+  [[nodiscard]] bool is_over() const noexcept {
+    return !session_.is_broken() && PQtransactionStatus(session_.native()) == PQTRANS_IDLE;
+  }
+  static std::logic_error over() {
+    return std::logic_error(
+        "rondo: a transaction has ended before its body; leave its commit and its rollback to "
+        "postgres::connection::transaction");
   }
   /// The connection went away after the server had been told. A lost savepoint was not committed,
   /// because what is around it was not.
@@ -138,18 +201,25 @@ class bracket {
     co_await sleep_for(std::chrono::nanoseconds::max());
   }
   // Not in the await itself, where GCC 12 would destroy what ?: gives twice.
-  [[nodiscard]] std::string opening() const { return outermost_ ? "begin" : "savepoint " + name_; }
+  [[nodiscard]] std::string opening() const { return outermost_ ? "begin" : "savepoint " + name(); }
   [[nodiscard]] std::string closing() const {
-    return outermost_ ? "commit" : "release savepoint " + name_;
+    return outermost_ ? "commit" : "release savepoint " + name();
   }
   [[nodiscard]] std::string undoing() const {
     return outermost_ ? "rollback"
-                      : "rollback to savepoint " + name_ + "; release savepoint " + name_;
+                      : "rollback to savepoint " + name() + "; release savepoint " + name();
   }
+  [[nodiscard]] std::string name() const { return "rondo_" + std::to_string(depth_); }
+
+  // Of all connections, so that who still has the number of one that is gone is in none.
+  static inline std::atomic<std::uint64_t> last_number{0};
 
   session& session_;
-  std::string name_;
+  bracket* around_ = nullptr;  // the next one outwards
+  std::uint64_t number_ = 0;   // since it is open
+  unsigned depth_ = 0;
   bool outermost_ = true;
+  bool told_ = false;  // the server, to commit
   bool given_up_ = false;
 };
 
@@ -161,7 +231,7 @@ task<body_result<F, Args...>> run_transaction(session& s, connection& c, F body,
   bracket around(s);
   co_await around.open();
   try {
-    auto work = call_body(body, c, args...);
+    auto work = with_context(s.transaction_of_task, around.number(), call_body(body, c, args...));
     if constexpr (std::is_void_v<value_type>) {
       co_await std::move(work);
     } else {

@@ -79,8 +79,10 @@ class wire {
   /// Reads what has arrived.
   void consume();
 
-  /// The last result of what was sent, or the first error; of COPY, where its data begin.
-  [[nodiscard]] task<result_handle> answer();
+  /// Waits for the answer to what was sent: the last result, or the first error; of COPY, where its
+  /// data begin.
+  /// Canceled: `last` is what has come, and the next call goes on from there.
+  [[nodiscard]] task<> answer(result_handle& last);
 
   [[nodiscard]] std::optional<notification> take_notification();
   /// Waits until somebody else has read notifications, has ended what they did, or closes a stream.
@@ -182,17 +184,16 @@ inline std::optional<notification> wire::take_notification() {
   return first;
 }
 
-inline task<result_handle> wire::answer() {
-  result_handle last;
+inline task<> wire::answer(result_handle& last) {
   for (;;) {
     if (!is_ready()) co_await until_ready();
     result_handle next(PQgetResult(native()));
-    if (!next) co_return last;
+    if (!next) co_return;
     if (last && PQresultStatus(last.get()) == PGRES_FATAL_ERROR) continue;  // the first one counts
     last = std::move(next);
     const ExecStatusType status = PQresultStatus(last.get());
     if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
-      co_return last;  // it would give the same one again, until the copy has ended
+      co_return;  // it would give the same one again, until the copy has ended
     }
   }
 }
