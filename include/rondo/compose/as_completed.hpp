@@ -115,13 +115,15 @@ task<> for_each_completed(R&& range, F f, max_concurrency limit) {
   return detail::each_completed<R, F>(as_completed(std::forward<R>(range), limit), std::move(f));
 }
 
-template <detail::kept_range R>
-void as_completed(R&&, auto...) {
-  detail::must_be_given_away<R>();
+template <typename... A>
+  requires detail::any_is_kept<A...>
+void as_completed(A&&...) {
+  detail::must_be_given_away<A...>();
 }
-template <detail::kept_range R>
-void for_each_completed(R&&, auto...) {
-  detail::must_be_given_away<R>();
+template <typename... A>
+  requires detail::any_is_kept<A...>
+void for_each_completed(A&&...) {
+  detail::must_be_given_away<A...>();
 }
 
 // Implementation

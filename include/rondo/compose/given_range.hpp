@@ -2,7 +2,7 @@
 #pragma once
 //
 // A range of awaitables that a combinator was given: what it yields, and what becomes of those that
-// are not started.
+// are not started. And what it should have been given.
 
 #include <iterator>
 #include <ranges>
@@ -24,16 +24,20 @@ using element_of =
 template <typename R>
 concept awaitable_range = std::ranges::range<R> && awaitable<element_of<R>>;
 
-/// A range of what could be awaited if it were given away.
-template <typename R>
-concept kept_range = std::is_lvalue_reference_v<R> && std::ranges::range<R> &&
-                     !awaitable_range<R> && awaitable_range<std::remove_reference_t<R>>;
+/// What could be awaited, or a range of it, if it were given away and not const.
+template <typename A>
+concept is_kept =
+    (!awaitable<A> && awaitable<std::remove_cvref_t<A>>) ||
+    (std::ranges::range<A> && !awaitable_range<A> && awaitable_range<std::remove_cvref_t<A>>);
+template <typename... A>
+concept any_is_kept = (is_kept<A> || ...);
 
-/// The sentence for a range that was not.
-template <typename R>
+/// The sentence for those.
+template <typename... A>
 void must_be_given_away() {
-  static_assert(!kept_range<R>,
-                "tasks are awaited once, so give the container away: when_all(std::move(tasks))");
+  static_assert(!any_is_kept<A...>,
+                "tasks are awaited once, so give them, or their container, away: "
+                "when_all(std::move(tasks))");
 }
 
 template <typename R>

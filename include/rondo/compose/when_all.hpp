@@ -63,9 +63,10 @@ auto when_all(R&& range, max_concurrency limit) {
   return detail::lanes_description<detail::keep_values, R>(std::forward<R>(range), limit);
 }
 
-template <detail::kept_range R>
-void when_all(R&&, auto...) {
-  detail::must_be_given_away<R>();
+template <typename... A>
+  requires detail::any_is_kept<A...>
+void when_all(A&&...) {
+  detail::must_be_given_away<A...>();
 }
 
 /// The name that asyncio's users look for.

@@ -45,9 +45,10 @@ auto when_all_settled(R&& range, max_concurrency limit) {
   return detail::lanes_description<detail::keep_results, R>(std::forward<R>(range), limit);
 }
 
-template <detail::kept_range R>
-void when_all_settled(R&&, auto...) {
-  detail::must_be_given_away<R>();
+template <typename... A>
+  requires detail::any_is_kept<A...>
+void when_all_settled(A&&...) {
+  detail::must_be_given_away<A...>();
 }
 
 // Implementation

@@ -71,13 +71,15 @@ auto first_success(R&& range) {
   return detail::range_description<detail::first_value, R>(std::forward<R>(range));
 }
 
-template <detail::kept_range R>
-void when_any(R&&) {
-  detail::must_be_given_away<R>();
+template <typename... A>
+  requires detail::any_is_kept<A...>
+void when_any(A&&...) {
+  detail::must_be_given_away<A...>();
 }
-template <detail::kept_range R>
-void first_success(R&&) {
-  detail::must_be_given_away<R>();
+template <typename... A>
+  requires detail::any_is_kept<A...>
+void first_success(A&&...) {
+  detail::must_be_given_away<A...>();
 }
 
 // Implementation
