@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // spawn starts what gives a task; a function that gives anything else has nothing to wait for.
-// expect: task_value
+// expect: what is to be spawned, and the body of a task group, gives a rondo::task
 
 #include <rondo/rondo.hpp>
 

@@ -244,7 +244,10 @@ class spawned_call final : private kept_call<F, Args...>, public spawned<T> {
 
 /// T, for a callable that gives a task<T>.
 template <typename T>
-struct task_value_impl {};
+struct task_value_impl {
+  static_assert(!std::is_same_v<T, T>,
+                "what is to be spawned, and the body of a task group, gives a rondo::task");
+};
 template <typename T>
 struct task_value_impl<task<T>> {
   using type = T;

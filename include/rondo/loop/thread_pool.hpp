@@ -30,7 +30,8 @@ struct RONDO_VISIBLE pool_interrupt {
   static constexpr int number = SIGURG;  // does nothing unless somebody handles it
 
   static void send(pthread_t to) noexcept {
-    ::pthread_sigqueue(to, number, {.sival_ptr = &mark});
+    const bool sent = ::pthread_sigqueue(to, number, {.sival_ptr = &mark}) == 0;
+    if (!sent) ::pthread_kill(to, number);  // RLIMIT_SIGPENDING: it is taken for somebody else's
   }
   /// Whether it is this one, and not one of somebody else with its number.
   [[nodiscard]] static bool is(const siginfo_t& s) noexcept {
