@@ -48,9 +48,10 @@
 #endif
 #endif
 
-/// 1: whoever gives a lambda away that captures what has a destructor, to be called in an await, is
-/// warned: GCC 12 destroys it twice if it is a temporary there. The type does not tell that, so
-/// std::move of one that has a name warns as well; 0 is for those who know.
+/// 1: to_thread, finally, a task group, a timeout and a transaction warn when they are given a
+/// lambda that captures what has a destructor: GCC 12 destroys it twice if it is a temporary in an
+/// await. The type does not tell that, so std::move of one that has a name warns as well; 0 is for
+/// those who know. As system headers (-isystem) these warn of nothing.
 #ifndef RONDO_WARN_CLOSURES
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ == 12
 #define RONDO_WARN_CLOSURES 1

@@ -97,34 +97,34 @@ TEST_CASE("with a limit, when_all_settled starts nothing more when it is cancele
   manual_loop loop;
   gate never;
   int started = 0;
-  const auto endless = [&](int) -> task<> {
+  const auto endless = [&](int n) -> task<int> {
     ++started;
-    co_await never.wait();
+    if (n == 1) throw oops(1);
+    if (n != 0) co_await never.wait();
+    co_return n;
   };
-  auto work = when_all_settled(std::views::iota(0) | std::views::transform(endless),
-                               max_concurrency{3});
-  manual_loop::root root(loop, std::move(work));
-  root.start();
-  loop.run_until_idle();
-  CHECK(started == 3);
-  root.line.cancel();
-  loop.run_until_idle();
-  REQUIRE(root.done());
-  CHECK_THROWS_AS(root.take(), operation_canceled);
-  CHECK(started == 3);
-}
-
-TEST_CASE("with a limit, canceled when all have been started, their results say so") {
-  manual_loop loop;
-  gate never;
-  const auto waits = [&](int) -> task<> { co_await never.wait(); };
-  auto work = when_all_settled(pulled(3, waits), max_concurrency{3});
-  manual_loop::root root(loop, std::move(work));
-  root.start();
-  root.line.cancel();
-  loop.run_until_idle();
-  REQUIRE(root.done());
-  const auto ends = root.take();
-  REQUIRE(ends.size() == 3);
-  for (const auto& end : ends) CHECK(end.error() == rondo::errc::canceled);
+  const auto canceled = [&](auto&& range) {
+    started = 0;
+    auto work = when_all_settled(std::forward<decltype(range)>(range), max_concurrency{3});
+    manual_loop::root root(loop, std::move(work));
+    root.start();
+    loop.run_until_idle();
+    CHECK(started == 5);
+    root.line.cancel();
+    loop.run_until_idle();
+    REQUIRE(root.done());
+    CHECK(started == 5);
+    auto ends = root.take();
+    CHECK(*ends[0] == 0);  // what has ended before is kept
+    CHECK_THROWS_AS(ends[1].value(), oops);
+    for (std::size_t i = 2; i < ends.size(); ++i) {
+      CHECK(ends[i].error() == rondo::errc::canceled);
+    }
+    return ends.size();
+  };
+  CHECK(canceled(std::views::iota(0) | std::views::transform(endless)) == 5);
+  CHECK(canceled(std::views::iota(0, 9) | std::views::transform(endless)) == 9);
+  std::vector<task<int>> tasks;
+  for (int i = 0; i < 7; ++i) tasks.push_back(endless(i));
+  CHECK(canceled(std::move(tasks)) == 7);
 }

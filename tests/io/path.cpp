@@ -3,6 +3,7 @@
 #include <rondo/io/path.hpp>
 
 #include <filesystem>
+#include <memory_resource>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -62,5 +63,6 @@ TEST_CASE("a path is given as whatever else a path is made from") {
   CHECK(path_argument(u8"/a/b").c_str() == std::string("/a/b"));
   CHECK(path_argument(std::u8string(u8"/a/b")).c_str() == std::string("/a/b"));
   CHECK(path_argument(L"/a/b").c_str() == std::string("/a/b"));
+  CHECK(path_argument(std::pmr::string("/a/b")).c_str() == std::string("/a/b"));
   static_assert(!std::is_convertible_v<int, path_argument>);
 }

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <mutex>
 #include <set>
 #include <string>
@@ -190,6 +191,43 @@ TEST_CASE("threads for jobs that waited leave with them") {
   held.open();
   while (threads() > before + 1) std::this_thread::yield();
   CHECK(std::chrono::steady_clock::now() - begin < 9s);  // idle threads leave after ten
+}
+
+TEST_CASE("a waiting job that is taken back takes its thread along") {
+  gate_of_threads first_gate;
+  gate_of_threads second_gate;
+  gate_job first(first_gate);
+  gate_job second(second_gate);
+  gate_job waits(second_gate);
+  waits.waits = true;
+  where_job third;
+  thread_pool pool(1);
+  pool.submit(first);
+  while (first_gate.arrived() < 1) std::this_thread::yield();
+  pool.submit(second);
+  pool.submit(waits);  // its thread takes who came before
+  while (second_gate.arrived() < 1) std::this_thread::yield();
+  CHECK(pool.remove(waits));
+  pool.submit(third);
+  second_gate.open();
+  for (int i = 0; i < 100; ++i) std::this_thread::yield();
+  CHECK(third.thread == 0);  // one at a time again
+  first_gate.open();
+  while (third.thread == 0) std::this_thread::yield();
+}
+
+TEST_CASE("a pool without a limit runs jobs that wait, too") {
+  gate_of_threads held;
+  std::atomic<int> count{0};
+  thread_pool pool(std::numeric_limits<std::size_t>::max());
+  gate_job waits(held);
+  waits.waits = true;
+  pool.submit(waits);
+  while (held.arrived() < 1) std::this_thread::yield();
+  counting_job other(count);
+  pool.submit(other);
+  until_it_is(count, 1);
+  held.open();
 }
 
 TEST_CASE("a job that comes when a thread is idle takes that one") {

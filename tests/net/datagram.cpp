@@ -65,7 +65,7 @@ LOOP_TEST("buffers that are too small for an address are an error") {
 }
 
 LOOP_TEST("when all buffers are out messages wait in the socket, and none is lost") {
-  buffer_ring ring{2, 192};
+  buffer_ring ring{2, 128};
   udp_socket server = udp_socket::bind(endpoint::loopback(0));
   udp_socket client = udp_socket::bind(endpoint::loopback(0));
   auto messages = server.receive_many(ring);
@@ -90,7 +90,7 @@ LOOP_TEST("IPv6 senders are named as well, and a stream that is dropped gives it
   const descriptor probe(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const endpoint any("::1", 0);
   if (!probe || ::bind(probe.native_handle(), any.native(), any.native_size()) != 0) co_return;
-  buffer_ring ring{4, 192};
+  buffer_ring ring{4, 128};
   udp_socket server = udp_socket::bind(any);
   udp_socket client = udp_socket::bind(any);
   {
@@ -108,7 +108,7 @@ LOOP_TEST("IPv6 senders are named as well, and a stream that is dropped gives it
 TEST_CASE("receiving messages allocates nothing for each") {
   if (!rondo_test::heap_is_counted()) SKIP("needs a counted heap");
   const auto count = []() -> task<std::size_t> {
-    buffer_ring ring{4, 192};
+    buffer_ring ring{4, 128};
     udp_socket server = udp_socket::bind(endpoint::loopback(0));
     udp_socket client = udp_socket::bind(endpoint::loopback(0));
     const endpoint at = server.local_endpoint();

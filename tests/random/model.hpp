@@ -503,6 +503,10 @@ class model {
   /// Runs one child after the other, until one has to wait.
   void go_on(const team_ptr& t, member& lane) {
     while (!t->decided && t->pulled != t->of->children.size()) {
+      if (t->parent.canceled) {
+        give_up(*t);
+        break;
+      }
       lane.index = t->pulled++;
       lane.started = true;
       lane.ended.reset();
@@ -523,6 +527,16 @@ class model {
     if (--t->pending != 0) return;
     t->parent.leaf = nullptr;
     complete(t->told, lanes_end(*t));
+  }
+  /// Canceled from outside, it starts nothing more.
+  void give_up(team& t) {
+    if (t.of->what == kind::settled) {
+      while (t.pulled != t.kept.size()) t.kept[t.pulled++] = canceled();
+      t.decided = true;
+    } else {
+      if (!t.failure) t.failure = canceled();
+      stop(t);
+    }
   }
   void keep(team& t, member& lane) {
     const end e = *lane.ended;

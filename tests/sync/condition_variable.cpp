@@ -153,6 +153,7 @@ TEST_CASE("in a canceled task the lock is kept, and nobody waits") {
   CHECK_FALSE(is_free(m));
   loop.run_until_idle();
   CHECK(a.was_canceled());
+  CHECK(guard.owns_lock());
   bool asked = false;
   const auto pred = [&asked] { return asked = true; };
   waiting b(loop, c.wait(guard, pred), in_canceled);
@@ -305,4 +306,29 @@ TEST_CASE("a guard that waits holds no lock that could be given up once more") {
   CHECK(a.done());
   CHECK(said);
   CHECK(is_free(m));
+}
+
+TEST_CASE("a notification for everybody is nobody's to pass on") {
+  manual_loop loop;
+  rondo::mutex m;
+  condition_variable c;
+  event over;
+  std::string log;
+  const auto races = [&]() -> task<> {
+    auto guard = co_await m.lock();
+    co_await when_any(c.wait(guard), over.wait());
+  };
+  waiting a(loop, races());
+  auto held = m.try_lock();
+  REQUIRE(held.has_value());
+  waiting late(loop, waiter(m, c, 'l', log));
+  c.notify_all();
+  over.set();
+  held->release();
+  loop.run_until_idle();
+  CHECK(a.done());
+  CHECK(log.empty());  // it began to wait after that
+  c.notify_one();
+  loop.run_until_idle();
+  CHECK(log == "l");
 }

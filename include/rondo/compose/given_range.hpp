@@ -36,8 +36,8 @@ concept any_is_kept = (is_kept<A> || ...);
 template <typename... A>
 void must_be_given_away() {
   static_assert(!any_is_kept<A...>,
-                "tasks are awaited once, so give them, or their container, away: "
-                "when_all(std::move(tasks))");
+                "tasks are awaited once, so give them, or a container of them that is not const, "
+                "away: when_all(std::move(tasks))");
 }
 
 template <typename R>

@@ -107,6 +107,12 @@ class keep_results : public in_order<result<T>> {
   void set(std::size_t index, State& state) {
     this->items_[index].emplace(take_result(state));
   }
+  /// Of those that are not started any more.
+  void fill_up(std::size_t size) {
+    while (this->items_.size() < size) {
+      this->items_.emplace_back(std::in_place, unexpect, make_error_code(errc::canceled));
+    }
+  }
 };
 
 template <template <typename> typename Keep, typename R>
@@ -226,7 +232,7 @@ class lanes_state : public combinator {
   bool pull(lane& l) noexcept {
     try {
       if (next_ == std::end(range_)) return false;
-      if (line().canceled()) throw operation_canceled();
+      if (line().canceled()) [[unlikely]] return give_up();
       l.index = values_.add();
       l.state.emplace(static_cast<element>(*next_));
       ++next_;
@@ -236,6 +242,17 @@ class lanes_state : public combinator {
       const auto error = std::current_exception();
       const bool canceled = line().canceled() && is_cancellation(error);
       fail(error, canceled ? outcome::canceled : outcome::error);
+      return false;
+    }
+  }
+
+  /// Canceled from outside: nothing more is started.
+  [[gnu::cold]] bool give_up() {
+    if constexpr (kept::errors_count) {
+      throw operation_canceled();
+    } else {
+      failing_ = true;
+      if constexpr (std::ranges::sized_range<R>) values_.fill_up(std::ranges::size(range_));
       return false;
     }
   }

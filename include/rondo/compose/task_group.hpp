@@ -59,8 +59,8 @@ class [[nodiscard("with_task_group does nothing until it is awaited")]] group_de
 /// after it, and gives a reference to its value, as often as you like, or rethrows its error. Its
 /// error has ended the group as well. Dropping the handle changes nothing.
 ///
-/// Of a handle that is given away, `co_await group.spawn(f())` or `when_all(group.spawn(f()), ...)`,
-/// the value is taken.
+/// Of a handle that is given away the value is taken: `co_await group.spawn(f())`, or
+/// `when_all(group.spawn(f()), ...)`. Nobody else waits for the child then.
 ///
 /// Canceled: waiting ends, the child goes on.
 /// Thread: the loop's.
@@ -124,7 +124,8 @@ class task_group : detail::combinator, detail::spawner, public detail::spawns<ta
     task_group* group_;
   };
 
-  // spawn(task), spawn(callable, arguments...), and both with spawn_options: see core/spawned.hpp.
+  // spawn(task), spawn(operation), spawn(callable, arguments...), and all with spawn_options: see
+  // core/spawned.hpp.
   // In a group that is being canceled the task starts canceled; after an error it does not start.
 
   /// Waits until no child is left. Children may be spawned meanwhile.
@@ -260,7 +261,7 @@ class child_state : protected spawned_wait {
   spawned<T>& spawned_;
 };
 
-/// `co_await std::move(c)`: nobody else can ask for the value.
+/// `co_await std::move(c)`: nobody can ask for the value any more.
 template <typename T>
 class last_child_state : public child_state<T> {
  public:

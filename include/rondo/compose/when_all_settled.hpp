@@ -38,8 +38,9 @@ auto when_all_settled(R&& range) {
 }
 
 /// Runs the elements of a range, at most `limit` at a time. Throws: std::invalid_argument for a
-/// limit of 0; what the range throws, when all that were started have ended. Canceled: cancels and
-/// waits for those that were started; if there are others, it gives no results but ends as canceled.
+/// limit of 0; what the range throws, when all that were started have ended.
+/// Canceled: cancels those that were started, waits for them, and starts no others. The results of
+/// those say that they were canceled; of a range whose size is not known there are none.
 template <detail::awaitable_range R>
 auto when_all_settled(R&& range, max_concurrency limit) {
   return detail::lanes_description<detail::keep_results, R>(std::forward<R>(range), limit);

@@ -16,11 +16,11 @@ namespace rondo::detail {
 template <typename F>
 constexpr bool is_closure() noexcept {
   const std::string_view name = __PRETTY_FUNCTION__;  // ... [with F = f(std::string)::<lambda()>]
-  const auto lambda = name.find("<lambda(");
-  if (lambda == name.npos) return false;
+  const auto lambda = name.rfind("<lambda(");
+  if (lambda == name.npos || !name.ends_with(">]")) return false;
   int open = 0;
   for (const char c : name.substr(0, lambda)) open += c == '<' ? 1 : c == '>' ? -1 : 0;
-  return open == 0;  // not only an argument of a template
+  return open == 0;  // and not an argument of a template
 }
 
 template <typename F>

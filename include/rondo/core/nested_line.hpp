@@ -5,8 +5,8 @@
 // There is one child, so nothing runs at the same time; the line exists to be canceled, or not to
 // be, apart from the one around it.
 //
-//     outer line:  ... suspended on this, its leaf -----------------> told when the child has ended
-//     inner line:                                     the child ...
+//     outer line:  ... suspended on this, its leaf ------------> told when the inner one has ended
+//     inner line:                            the child, and what it has left behind ...
 
 #include <rondo/core/awaitable.hpp>
 #include <rondo/core/observer.hpp>
@@ -54,6 +54,7 @@ class nested_line : public leaf, public listener, public ready_node {
   static void pass_on(leaf& self) noexcept { static_cast<nested_line&>(self).inner_.cancel(); }
   static void show_inner(leaf& self, observer& to) {
     auto& state = static_cast<nested_line&>(self);
+    if (state.inner_.ended()) return to.particular("for what was left behind");
     to.child(state.inner_);
   }
   static void just_end(listener& self) noexcept { static_cast<nested_line&>(self).end(); }

@@ -285,7 +285,8 @@ class spawns {
   Handle<T> spawn(task<T> t, spawn_options options = {}) {
     return self().adopt(*new spawned<T>(std::move(t), options.name));
   }
-  /// The same for an operation: `spawn(sleep_for(1s))`.
+  /// The same for an operation: `spawn(sleep_for(1s))`. Keep alive: what it refers to, as a stream
+  /// or a buffer, until it has ended.
   template <becomes_task A>
   auto spawn(A&& operation, spawn_options options = {}) {
     return spawn(task<await_result_t<A>>(std::move(operation)), options);

@@ -87,7 +87,7 @@ class driver final : watchers,
   [[nodiscard]] easy_handle take_easy() noexcept;
   void give_back(easy_handle easy) noexcept;
 
-  [[nodiscard]] http1_connections& in_http1() noexcept { return in_http1_; }
+  [[nodiscard]] http1_ports& in_http1() noexcept { return in_http1_; }
 
   /// Sets what the pool needs to know about each handle.
   void set_up(option_setter& set) noexcept;
@@ -127,7 +127,7 @@ class driver final : watchers,
   CURLM* multi_;
   CURLSH* cookies_ = nullptr;
   std::vector<easy_handle> spare_;
-  http1_connections in_http1_;
+  http1_ports in_http1_;
 
   rondo::detail::intrusive_list<transfer> running_;
   rondo::detail::intrusive_list<transfer> given_up_;

@@ -226,8 +226,8 @@ inline void exchange::take_line(std::string_view text) {
   const int status = response_.status;
   const bool follows = options().follow_redirects_;
   if (line == head_lines::line::begins) {
-    if (is_over_tls(easy.get())) {
-      driver_.in_http1().note(info<long>(easy.get(), CURLINFO_LOCAL_PORT), text.starts_with("HTTP/1"));
+    if (text.starts_with("HTTP/1") && is_over_tls(easy.get())) {
+      driver_.in_http1().note(info<long>(easy.get(), CURLINFO_LOCAL_PORT));
     }
     drop_body();
     // libcurl would follow every 3xx with a Location, which it has not looked at yet.

@@ -38,14 +38,16 @@ namespace rondo::http::detail {
   return scheme != nullptr && same_name(scheme, "https");
 }
 
-/// The connections of a session that have answered in HTTP/1 over TLS, by their ports on our side.
-class http1_connections {
+/// The ports on our side of a session's connections that have answered in HTTP/1 over TLS. One is
+/// known for ever, since connections to different servers may share it: one of HTTP/2 that has it
+/// later, and is lost, is taken for the other, and nothing is sent twice.
+class http1_ports {
  public:
-  void note(long port, bool speaks_http1) noexcept {
-    if ((ports_.empty() && !speaks_http1) || port < 0 || port > 0xffff) return;
+  void note(long port) noexcept {
+    if (port < 0 || port > 0xffff) return;
     try {
       ports_.resize(0x10000);
-      ports_[static_cast<std::size_t>(port)] = speaks_http1;
+      ports_[static_cast<std::size_t>(port)] = true;
     } catch (const std::bad_alloc&) {
       any_ = true;
     }
@@ -65,7 +67,7 @@ class resending {
  public:
   /// Keep alive, and in place, until the transfer has ended: all three.
   void hold_back([[maybe_unused]] option_setter& set, [[maybe_unused]] CURL* easy,
-                 [[maybe_unused]] http1_connections& known) noexcept {
+                 [[maybe_unused]] const http1_ports& known) noexcept {
 #if CURL_AT_LEAST_VERSION(7, 80, 0)
     easy_ = easy;
     known_ = &known;
@@ -83,20 +85,16 @@ class resending {
   static int before(void* self, char*, char*, int, int port) noexcept {
     auto& r = *static_cast<resending*>(self);
     const int lost = std::exchange(r.port_, port);
-    const bool may_be_http1 = r.known_->may_have(lost);
-    const long made = info<long>(r.easy_, CURLINFO_NUM_CONNECTS);
-    if (std::exchange(r.made_, made) != made) r.known_->note(port, false);  // it is a new one
     if (!std::exchange(r.waiting_, true)) return CURL_PREREQFUNC_OK;
-    if (is_over_tls(r.easy_) && !may_be_http1) return CURL_PREREQFUNC_OK;
+    if (is_over_tls(r.easy_) && !r.known_->may_have(lost)) return CURL_PREREQFUNC_OK;
     r.refused_ = true;
     return CURL_PREREQFUNC_ABORT;
   }
 #endif
 
   CURL* easy_ = nullptr;
-  http1_connections* known_ = nullptr;
+  const http1_ports* known_ = nullptr;
   int port_ = 0;          // of the connection that it was last sent on
-  long made_ = 0;         // connections, for this transfer
   bool waiting_ = false;  // sent, and not answered
   bool refused_ = false;
 };

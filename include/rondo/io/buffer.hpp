@@ -112,7 +112,8 @@ class const_buffer {
   template <detail::bytes T, typename A>
   const_buffer(const std::vector<T, A>& v RONDO_LIFETIMEBOUND) noexcept
       : const_buffer(v.data(), v.size() * sizeof(T)) {}
-  /// A string literal ends at its NUL, as in std::string_view; constant text without one, at its end.
+  /// A string literal ends at its NUL, as in std::string_view; constant text without one ends where
+  /// it ends.
   template <std::size_t N>
   const_buffer(const char (&literal)[N]) noexcept
       : const_buffer(literal, ::strnlen(literal, N)) {}
@@ -120,9 +121,10 @@ class const_buffer {
   template <detail::bytes T, std::size_t N>
     requires(!std::same_as<T, const char>)
   const_buffer(T (&array)[N] RONDO_LIFETIMEBOUND) noexcept : const_buffer(array, N * sizeof(T)) {}
-  template <detail::bytes T, std::size_t N>
-    requires(!std::is_const_v<T>)
-  const_buffer(T (&&array)[N] RONDO_LIFETIMEBOUND) noexcept : const_buffer(array) {}
+  template <typename A>
+    requires(std::is_bounded_array_v<A> && !std::is_const_v<std::remove_extent_t<A>> &&
+             detail::bytes<std::remove_extent_t<A>>)
+  const_buffer(A&& array RONDO_LIFETIMEBOUND) noexcept : const_buffer(array) {}
 
   [[nodiscard]] const void* data() const noexcept { return data_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }

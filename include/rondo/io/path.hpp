@@ -25,8 +25,9 @@ class path_argument {
   path_argument(std::string_view path) : owned_(whole(path)) {}
   /// Whatever else a path is made from: a directory_entry, u8"text", L"text".
   template <typename P>
-    requires(!std::convertible_to<const P&, std::string_view> &&
-             !std::same_as<P, std::filesystem::path> &&
+    requires(!std::convertible_to<const P&, const char*> && !std::derived_from<P, std::string> &&
+             !std::derived_from<P, std::string_view> &&
+             !std::derived_from<P, std::filesystem::path> &&
              std::convertible_to<const P&, std::filesystem::path>)
   path_argument(const P& path) : path_argument(std::filesystem::path(path)) {}
 

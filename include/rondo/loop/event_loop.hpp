@@ -73,7 +73,7 @@ class event_loop final : public detail::ending, public detail::spawns<event_loop
     return embed(detail::running_loop != this);
   }
 
-  // spawn(task), spawn(callable, arguments...), and both with spawn_options: see core/spawned.hpp.
+  // spawn(task), spawn(operation), spawn(callable, arguments...): see core/spawned.hpp.
   // The loop owns what was spawned; see loop/spawn.hpp.
 
   /// Runs a callable on the loop's thread, one turn later; in the order of the calls. What it
@@ -160,6 +160,7 @@ template <typename T>
 join_handle<T> spawn(task<T> t, spawn_options options = {}) {
   return event_loop::current().spawn(std::move(t), options);
 }
+/// The same for an operation, a function and its arguments; see core/spawned.hpp.
 template <detail::becomes_task A>
 auto spawn(A&& operation, spawn_options options = {}) {
   return event_loop::current().spawn(std::move(operation), options);

@@ -102,7 +102,8 @@ inline constexpr std::array<verb, 64> table = make_table();
   return e.opcode == IORING_OP_OPENAT || e.opcode == IORING_OP_OPENAT2 ||
          e.opcode == IORING_OP_ACCEPT || e.opcode == IORING_OP_SOCKET;
 }
-/// Whether its call, on a thread, may last until somebody else does something.
+/// Whether its call, on a thread, may last until somebody else does something. Opening a FIFO may,
+/// too, but what a path names is not known before.
 [[nodiscard]] inline bool waits_for_others(const io_uring_sqe& e) noexcept {
   return e.opcode == IORING_OP_CONNECT || e.opcode == IORING_OP_ACCEPT ||
          e.opcode == IORING_OP_SPLICE || e.opcode == IORING_OP_TEE || e.opcode == opcode::waitid ||

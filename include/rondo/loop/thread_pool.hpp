@@ -13,6 +13,7 @@
 #include <condition_variable>
 #include <csignal>
 #include <cstddef>
+#include <limits>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -42,17 +43,19 @@ struct RONDO_VISIBLE pool_interrupt {
   [[nodiscard]] static bool is_handled() noexcept {
     struct sigaction now {};
     ::sigaction(number, nullptr, &now);
-    if ((now.sa_flags & SA_SIGINFO) != 0 ||
-        (now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN)) {
-      return true;
-    }
+    if (has_handler(now)) return true;
     struct sigaction mine {};
     mine.sa_handler = [](int) {};
     ::sigemptyset(&mine.sa_mask);
-    return ::sigaction(number, &mine, nullptr) == 0;
+    if (::sigaction(number, &mine, &now) != 0) return false;
+    if (has_handler(now)) ::sigaction(number, &now, nullptr);  // it has come between the two
+    return true;
   }
 
  private:
+  static bool has_handler(const struct sigaction& a) noexcept {
+    return (a.sa_flags & SA_SIGINFO) != 0 || (a.sa_handler != SIG_DFL && a.sa_handler != SIG_IGN);
+  }
   static inline char mark = 0;
 };
 
@@ -67,7 +70,8 @@ class thread_pool {
   };
 
   explicit thread_pool(std::size_t most)
-      : most_(most != 0 ? most : std::max<std::size_t>(std::thread::hardware_concurrency(), 4)) {}
+      : most_(most != 0 ? std::min(most, no_limit)
+                        : std::max<std::size_t>(std::thread::hardware_concurrency(), 4)) {}
   thread_pool(const thread_pool&) = delete;
   thread_pool& operator=(const thread_pool&) = delete;
   ~thread_pool() {
@@ -122,6 +126,9 @@ class thread_pool {
     const job* does = nullptr;  // an address; it may be gone
   };
   using worker_list = std::list<worker>;
+  static constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max() / 2;
+
+  [[nodiscard]] bool are_too_many() const noexcept { return threads_.size() > most_ + beyond_; }
 
   void start_thread() {
     try {
@@ -152,6 +159,10 @@ class thread_pool {
         if (first_ == nullptr && (ending_ || !called)) break;
         continue;
       }
+      if (are_too_many()) {  // what it was to do beyond the limit was taken back
+        work_.notify_one();
+        break;
+      }
       job& j = *first_;
       first_ = j.next;
       if (first_ == nullptr) last_ = &first_;
@@ -163,7 +174,7 @@ class thread_pool {
       lock.lock();
       self->does = nullptr;
       if (waits) --beyond_;
-      if (threads_.size() > most_ + beyond_) break;  // those who stay are enough
+      if (are_too_many()) break;  // those who stay do the rest
     }
     left_.splice(left_.end(), threads_, self);
     if (threads_.empty()) none_left_.notify_all();

@@ -31,24 +31,27 @@ class receive_from_many_source;
 /// Movable. The buffer goes back when it is dropped.
 class datagram {
   friend detail::receive_from_many_source;
-  static constexpr std::size_t name_room = 112;  // of a Unix socket, and what follows is aligned
-  static_assert(name_room >= sizeof(sockaddr_un) && name_room <= sizeof(sockaddr_storage));
+  static constexpr std::size_t ip_name = sizeof(sockaddr_in6);
+  static constexpr std::size_t unix_name = 112;  // so that what follows is aligned
+  static_assert(unix_name >= sizeof(sockaddr_un) && unix_name <= sizeof(sockaddr_storage));
 
  public:
   /// Bytes of a buffer that are not the message: the kernel's header, and the address.
-  static constexpr std::size_t overhead = sizeof(io_uring_recvmsg_out) + name_room;
+  static constexpr std::size_t overhead = sizeof(io_uring_recvmsg_out) + ip_name;
+  /// The same for a Unix socket, whose address is a path.
+  static constexpr std::size_t unix_overhead = sizeof(io_uring_recvmsg_out) + unix_name;
 
   /// Who has sent it. Throws: std::invalid_argument, if that is neither an IP socket nor a Unix
   /// socket.
   [[nodiscard]] endpoint from() const {
     sockaddr_storage address{};
-    std::memcpy(&address, chunk_.data() + sizeof(io_uring_recvmsg_out), name_room);
+    std::memcpy(&address, chunk_.data() + sizeof(io_uring_recvmsg_out), name_room_);
     return endpoint::from_native(reinterpret_cast<const sockaddr*>(&address), header().namelen);
   }
   /// A message of 0 bytes is no end.
-  [[nodiscard]] std::size_t size() const noexcept { return chunk_.size() - overhead; }
-  [[nodiscard]] const char* data() const noexcept { return chunk_.data() + overhead; }
-  [[nodiscard]] char* data() noexcept { return chunk_.data() + overhead; }
+  [[nodiscard]] std::size_t size() const noexcept { return chunk_.size() - begin(); }
+  [[nodiscard]] const char* data() const noexcept { return chunk_.data() + begin(); }
+  [[nodiscard]] char* data() noexcept { return chunk_.data() + begin(); }
   [[nodiscard]] std::string_view view() const noexcept RONDO_LIFETIMEBOUND {
     return {data(), size()};
   }
@@ -57,7 +60,13 @@ class datagram {
   operator const_buffer() const noexcept RONDO_LIFETIMEBOUND { return {data(), size()}; }
 
  private:
-  explicit datagram(buffer_ring::chunk chunk) noexcept : chunk_(std::move(chunk)) {}
+  datagram(buffer_ring::chunk chunk, std::size_t name_room) noexcept
+      : chunk_(std::move(chunk)), name_room_(name_room) {}
+
+  /// Where the message begins.
+  [[nodiscard]] std::size_t begin() const noexcept {
+    return sizeof(io_uring_recvmsg_out) + name_room_;
+  }
 
   [[nodiscard]] io_uring_recvmsg_out header() const noexcept {
     io_uring_recvmsg_out h{};
@@ -66,6 +75,7 @@ class datagram {
   }
 
   buffer_ring::chunk chunk_;
+  std::size_t name_room_;
 };
 
 namespace detail {
@@ -78,15 +88,20 @@ class receive_from_many_source : public receive_many_source {
   using value_type = datagram;
   static constexpr const char* name = "receive";
 
-  explicit receive_from_many_source(buffer_group_ref group) noexcept
+  receive_from_many_source(buffer_group_ref group, int fd) noexcept
       : receive_many_source(std::move(group)) {
-    message_.msg_namelen = datagram::name_room;
+    int family = AF_INET;
+    socklen_t size = sizeof family;
+    ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size);
+    message_.msg_namelen = family == AF_UNIX ? datagram::unix_name : datagram::ip_name;
   }
   void prepare(io_uring_sqe& e, int fd) noexcept {
     io_uring_prep_recvmsg_multishot(&e, fd, &message_, 0);
     choose_buffer(e);
   }
-  [[nodiscard]] datagram take() noexcept { return datagram(receive_many_source::take()); }
+  [[nodiscard]] datagram take() noexcept {
+    return datagram(receive_many_source::take(), message_.msg_namelen);
+  }
 
  private:
   msghdr message_{};  // how much room the name gets

@@ -66,8 +66,8 @@ class endpoint {
     return unix_path(std::string_view(path.native()));
   }
 
-  /// From what the kernel gave. A length of 0 is what it gives of a Unix socket without a name, whose
-  /// path is empty. Throws: std::invalid_argument for other families.
+  /// From what the kernel gave. A length of 0 is what it gives of a Unix socket without a name,
+  /// whose path is empty. Throws: std::invalid_argument for other families.
   [[nodiscard]] static endpoint from_native(const sockaddr* address, socklen_t length);
 
   [[nodiscard]] bool is_v4() const noexcept { return family() == AF_INET; }

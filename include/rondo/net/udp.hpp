@@ -84,11 +84,12 @@ class udp_socket : public detail::socket_base {
 
   /// Message after message, received by one operation of the kernel into buffers of a ring that
   /// others use, too: `co_await messages.next()` gives an optional<datagram>. The buffers hold
-  /// datagram::overhead bytes beside the message; of one that is longer the rest is cut off.
+  /// datagram::overhead bytes beside the message (44; of a Unix socket unix_overhead, 128); of one
+  /// that is longer the rest is cut off.
   /// Throws (next): std::system_error; EBUSY when the ring is in use by another loop.
   [[nodiscard]] io::multishot<detail::receive_from_many_source> receive_many(buffer_ring& ring) & {
     using source = detail::receive_from_many_source;
-    return io::multishot<source>(native_handle(), source(ring.group()));
+    return io::multishot<source>(native_handle(), source(ring.group(), native_handle()));
   }
 
   /// Throws: std::system_error, when it is not connected.

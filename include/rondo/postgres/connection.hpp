@@ -69,8 +69,9 @@ class connection {
 
   /// Calls body(connection&, args...), or body(args...), and awaits the task that it gives, in a
   /// transaction: committed when that ends with a value, rolled back when it ends with an error or
-  /// is canceled. In a transaction, which is in what its body awaits, starts or spawns, it makes a
-  /// savepoint; the body may not end before that one does.
+  /// is canceled. Called in the body of another one, or in what that awaits, starts or spawns, it
+  /// makes a savepoint, and ends before that body does; otherwise that is an error
+  /// (std::logic_error), and the connection is given up.
   ///
   /// In flight: one at a time, or std::logic_error; another task's is refused.
   /// Gives: what body gives. Throws: what body throws; error, when the server does not commit;
@@ -82,6 +83,7 @@ class connection {
   template <typename F, typename... Args>
   requires detail::transaction_body<std::decay_t<F>, std::decay_t<Args>...>
   [[nodiscard]] auto transaction(F&& body, Args&&... args) & {
+    rondo::detail::mind_closure<F>();
     return detail::run_transaction<std::decay_t<F>, std::decay_t<Args>...>(
         mine(), *this, std::forward<F>(body), std::forward<Args>(args)...);
   }

@@ -148,6 +148,7 @@ class pool {
   template <typename F, typename... Args>
   requires detail::transaction_body<std::decay_t<F>, std::decay_t<Args>...>
   [[nodiscard]] auto transaction(F&& body, Args&&... args) {
+    rondo::detail::mind_closure<F>();
     return run_transaction<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(body),
                                                                    std::forward<Args>(args)...);
   }

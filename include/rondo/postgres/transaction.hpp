@@ -107,7 +107,8 @@ class bracket {
   }
   /// What cannot be rolled back, within cancel_timeout, is ended with its connection. So is what
   /// has another one in it that is open, since that one's statements would be carried out for good.
-  /// Throws: std::logic_error when it is over already, and not by its commit.
+  /// That it is over already, and not by its commit, is reported as suppressed: what there is to be
+  /// undone for is thrown.
   [[nodiscard]] task<> roll_back() {
     bool undone = true;
     try {
@@ -118,7 +119,9 @@ class bracket {
     } catch (const std::exception&) {
       session_.break_off();
     }
-    if (!undone) throw over();
+    if (undone) co_return;
+    rondo::detail::running_loop->report(
+        {unhandled_error::kind::suppressed, {}, std::make_exception_ptr(over()), {}});
   }
 
  private:
@@ -135,7 +138,10 @@ class bracket {
       throw std::logic_error("rondo: a transaction has ended before one that was begun in it");
     }
     co_await settle();
-    if (is_over()) throw over();
+    if (is_over()) {
+      told_ = true;
+      throw over();
+    }
     const bool was_broken = session_.is_broken();
     rows done;
     told_ = true;
@@ -219,7 +225,7 @@ class bracket {
   std::uint64_t number_ = 0;   // since it is open
   unsigned depth_ = 0;
   bool outermost_ = true;
-  bool told_ = false;  // the server, to commit
+  bool told_ = false;  // the server, to commit, or the caller, that it has done so
   bool given_up_ = false;
 };
 

@@ -103,7 +103,7 @@ class basic_channel {
 
   /// Nothing more is sent: who waits to send gets channel_closed. What was accepted is received
   /// first, and then the end. A value that somebody has and does not take, because another child of
-  /// their combinator failed, may come back after others were told of the end; receive gives it then.
+  /// their combinator failed, may come back after others were told of the end: receive gives it.
   void close() noexcept {
     closed_ = true;
     while (!senders_.empty()) {

@@ -26,7 +26,8 @@ namespace detail {
 class condition_wait;
 }
 
-/// Thread: the loop's. Keep it, the mutex and the guard alive while somebody waits.
+/// Thread: the loop's. Keep it, the mutex and the guard alive while somebody waits, and the guard
+/// as it is: neither moved nor assigned to.
 class condition_variable {
  public:
   class [[nodiscard("wait does nothing until it is awaited")]] wait_description
@@ -76,15 +77,14 @@ class condition_variable {
 namespace detail {
 
 /// It waits twice: to be notified, and then for the lock. The second time it cannot be canceled. A
-/// notification that nobody takes, in a combinator that ended otherwise, goes to the next.
+/// notify_one that nobody takes, in a combinator that ended otherwise, goes to the next.
 class condition_wait : public permits::request {
  public:
   explicit condition_wait(condition_variable::wait_description&& d) noexcept
       : condition_(*d.condition_), guard_(*d.guard_) {}
   ~condition_wait() {
-    if (lock_ == nullptr) return;
     hold_again();
-    if (notified_) condition_.notify_one();
+    if (passes_on_) condition_.notify_one();
   }
 
   [[nodiscard]] bool start(scope& line, continuation told) noexcept {
@@ -99,15 +99,14 @@ class condition_wait : public permits::request {
     return has_no_lock() ? outcome::error : place_in_list::how();
   }
   void take() {
-    if (has_no_lock()) {
-      throw std::logic_error("rondo: condition_variable::wait when the lock was gone");
-    }
+    if (has_no_lock()) throw std::logic_error("rondo: condition_variable::wait lost its lock");
     hold_again();
+    passes_on_ = false;
     place_in_list::take();
   }
-  /// It is in no list, and not in its line.
-  void notified() noexcept {
-    notified_ = true;
+  /// It is in no list, and not in its line. For it alone: not with everybody.
+  void notified(bool alone) noexcept {
+    passes_on_ = alone;
     if (take_or_queue(1, *lock_)) wait_list::wake(*this);
   }
 
@@ -116,7 +115,11 @@ class condition_wait : public permits::request {
   [[nodiscard]] bool has_no_lock() const noexcept {
     return lock_ == nullptr && place_in_list::how() == outcome::value;
   }
-  void hold_again() noexcept { guard_.of_ = std::exchange(lock_, nullptr); }
+  void hold_again() noexcept {
+    if (lock_ == nullptr) return;  // it was refused, or has done so
+    RONDO_ASSERT(!guard_, "a guard was given a lock while a condition_variable waited with it");
+    guard_.of_ = std::exchange(lock_, nullptr);
+  }
   static void cancel_it(leaf& self) noexcept {
     auto& wait = static_cast<condition_wait&>(self);
     wait.drop_out();
@@ -127,7 +130,7 @@ class condition_wait : public permits::request {
   condition_variable& condition_;
   mutex::guard& guard_;
   permits* lock_ = nullptr;  // while the guard does not hold it
-  bool notified_ = false;
+  bool passes_on_ = false;
 };
 
 }  // namespace detail
@@ -140,10 +143,12 @@ task<> condition_variable::wait(mutex::guard& guard, Pred pred) & {
 
 inline void condition_variable::notify_one() noexcept {
   if (waiting_.empty()) return;
-  static_cast<detail::condition_wait&>(waiting_.take_out_first()).notified();
+  static_cast<detail::condition_wait&>(waiting_.take_out_first()).notified(true);
 }
 inline void condition_variable::notify_all() noexcept {
-  while (!waiting_.empty()) notify_one();
+  while (!waiting_.empty()) {
+    static_cast<detail::condition_wait&>(waiting_.take_out_first()).notified(false);
+  }
 }
 
 }  // namespace rondo

@@ -50,7 +50,7 @@ namespace detail {
 /// The race: a thread asks to stop while what is awaited ends. Removing the callback waits for one
 /// that runs, so after it nobody sends any more; a request that was sent by then still has to
 /// arrive, because its node is here. Whichever of the two, end and request, comes last completes
-/// the wait.
+/// the wait, unless something was left behind.
 template <typename A>
 class stop_state : nested_line {
  public:

@@ -214,10 +214,8 @@ TEST_CASE("waits on threads do not keep a file from being read (epoll)") {
     for (int i = 0; i < 4; ++i) waiting.push_back(rondo::spawn(code_of(io::futex_wait(&word, 5))));
     const std::string read = co_await rondo::read_file("/proc/self/comm");
     CHECK(read != "");
-    for (auto& w : waiting) {
-      CHECK_FALSE(w.done());
-      co_await wake_until_done(w, &word, 0);
-    }
+    for (auto& w : waiting) CHECK_FALSE(w.done());
+    for (auto& w : waiting) co_await wake_until_done(w, &word, 0);
   };
   rondo::run(body(), options);
 }
