@@ -93,7 +93,8 @@ class receive_from_many_source : public receive_many_source {
     int family = AF_INET;
     socklen_t size = sizeof family;
     ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size);
-    message_.msg_namelen = family == AF_UNIX ? datagram::unix_name : datagram::ip_name;
+    const std::size_t room = family == AF_UNIX ? datagram::unix_name : datagram::ip_name;
+    message_.msg_namelen = static_cast<socklen_t>(room);
   }
   void prepare(io_uring_sqe& e, int fd) noexcept {
     io_uring_prep_recvmsg_multishot(&e, fd, &message_, 0);
