@@ -233,7 +233,9 @@ TEST_CASE("close cancels those that run and waits for them, in a canceled task a
   CHECK(log == "bce.");
 }
 
-TEST_CASE("the line that dropped a stream does not end before the stream's children") {
+/// Drops a stream in something around it, which has to end after the stream's child.
+template <typename Around>
+void ends_after_what_it_dropped(Around around) {
   manual_loop loop;
   gate never;
   gate slow;
@@ -246,7 +248,8 @@ TEST_CASE("the line that dropped a stream does not end before the stream's child
     log += 'd';
   };
   const auto body = [&]() -> task<> {
-    co_await rondo::when_all(drops(), nothing());
+    auto inside = around(drops());
+    co_await std::move(inside);
     log += '.';
   };
   auto work = body();
@@ -260,6 +263,20 @@ TEST_CASE("the line that dropped a stream does not end before the stream's child
   root.take();
   CHECK(log == "dce.");
   CHECK(!loop.any_orphans());
+}
+
+TEST_CASE("the line that dropped a stream does not end before the stream's children") {
+  ends_after_what_it_dropped([](task<> t) { return rondo::when_all(std::move(t), nothing()); });
+}
+
+TEST_CASE("a line inside another one waits for what was dropped in it, too") {
+  ends_after_what_it_dropped([](task<> t) { return rondo::shield(std::move(t)); });
+  static rondo::context_var<int> number{0};
+  ends_after_what_it_dropped(
+      [](task<> t) { return rondo::with_context(number, 1, std::move(t)); });
+  const std::stop_source stop;
+  ends_after_what_it_dropped(
+      [&](task<> t) { return rondo::with_stop_token(stop.get_token(), std::move(t)); });
 }
 
 TASK_TEST("a stream that was never asked starts nothing") {
@@ -362,46 +379,6 @@ TEST_CASE("children of a stream that is an argument of the root are gone when ru
   children.push_back(child(alive, std::chrono::milliseconds(30)));
   loop.run(take_one(as_completed(std::move(children))));
   CHECK(alive.use_count() == 1);
-}
-
-/// Whether the stream's child had ended when something around whoever dropped it did.
-template <typename Around>
-bool ended_inside(Around around) {
-  manual_loop loop;
-  gate never;
-  gate slow;
-  std::string log;
-  const auto drops = [&]() -> task<> {
-    std::vector<task<int>> all;
-    all.push_back(ends_slowly(never, slow, log));
-    auto stream = as_completed(std::move(all));
-    static_cast<void>(co_await rondo::as_result(rondo::when_all(stream.next(), fails(1))));
-    log += 'd';
-  };
-  const auto body = [&]() -> task<> {
-    auto inside = around(drops());
-    co_await std::move(inside);
-    log += '.';
-  };
-  auto work = body();
-  manual_loop::root root(loop, std::move(work));
-  root.start();
-  loop.run_until_idle();
-  slow.open();
-  loop.run_until_idle();
-  REQUIRE(root.done());
-  root.take();
-  return log == "dce.";
-}
-
-TEST_CASE("a line inside another one waits for what was dropped in it, too") {
-  CHECK(ended_inside([](task<> t) { return rondo::shield(std::move(t)); }));
-  static rondo::context_var<int> number{0};
-  CHECK(ended_inside([](task<> t) { return rondo::with_context(number, 1, std::move(t)); }));
-  const std::stop_source stop;
-  CHECK(ended_inside([&](task<> t) {
-    return rondo::with_stop_token(stop.get_token(), std::move(t));
-  }));
 }
 
 // Its move throws when it is told to.
