@@ -28,7 +28,8 @@ namespace rondo::io {
 ///
 /// Keep alive: the descriptor's owner. One that is closed with close() ends the stream with
 /// errc::closed.
-/// Thread: that of the loop where it is made. One `next` at a time. May be dropped at any time but while one is awaited.
+/// Thread: that of the loop where it is made. One `next` at a time. May be dropped at any time but
+/// while one is awaited.
 template <typename Source>
 class [[nodiscard("a stream does nothing until next() is awaited")]] multishot {
  public:

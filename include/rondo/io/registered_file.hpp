@@ -10,9 +10,9 @@
 // Whatever is open may be registered: sockets and pipes, too. To a loop that is on epoll, or that is
 // not the one where it was registered, it is a descriptor like any other.
 //
-// Where it pays, a little: for many small operations on one file. A read of 4 KiB that is in memory took
-// 0 to 4 % less, in the medians of 25 pairs, three times over; single pairs scatter by more than that
-// (Linux 6.18; 1, 32 and 128 in flight).
+// Where it pays, a little: for many small operations on one file. A read of 4 KiB that is in memory
+// took 0 to 4 % less, in the medians of 25 pairs, three times over; single pairs scatter by more than
+// that (Linux 6.18; 1, 32 and 128 in flight).
 
 #include <algorithm>
 #include <cerrno>

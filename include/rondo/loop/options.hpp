@@ -58,8 +58,7 @@ struct loop_options {
   /// tasks use of others' has to stay as well: an event that one of them waits for, a session.
   std::chrono::nanoseconds drain_timeout{0};
   /// Threads for calls that block (name look-up, to_thread); 0: as many as there are processors,
-  /// and at least 4. Each call that waits for others (for a futex, on epoll) has one beyond
-  /// them.
+  /// and at least 4. Each call that waits for others (for a futex, on epoll) has one besides.
   std::size_t max_threads = 0;
   /// While a loop runs, SIGPIPE is ignored if it was at its default, so that writing to a pipe
   /// whose reader has gone is an error of that write and not the end of the process.
