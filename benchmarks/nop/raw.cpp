@@ -4,6 +4,7 @@
 
 #include "question.hpp"
 
+#include "../support/hand_heap.hpp"
 #include "../support/raw_ring.hpp"
 
 namespace {
@@ -45,6 +46,50 @@ void depth_64(hand::raw_ring& ring) {
                "each of them once");
 }
 
+struct limited;
+
+struct deadline {
+  question::clock::time_point due;
+  limited* operation;
+  void moved_to(std::size_t place) const;
+};
+
+struct limited {
+  std::size_t place;
+};
+
+void deadline::moved_to(std::size_t place) const { operation->place = place; }
+
+/// The deadlines are in a heap, and the earliest of them limits the one wait. A limit counts from
+/// the beginning of its operation, so each reads the clock.
+void timeout_64(hand::raw_ring& ring) {
+  hand::heap<deadline> deadlines;
+  std::vector<limited> operations(question::depth);
+  const auto submit = [&](limited& operation) {
+    io_uring_sqe* const sqe = ring.entry();
+    io_uring_prep_nop(sqe);
+    io_uring_sqe_set_data(sqe, &operation);
+    deadlines.push({question::clock::now() + question::limit, &operation});
+  };
+  int submitted = 0;
+  int completed = 0;
+  while (submitted < question::depth) submit(operations[static_cast<std::size_t>(submitted++)]);
+  while (completed < question::together) {
+    ring.turn_until(deadlines.first().due, [&](const io_uring_cqe& cqe) {
+      auto& operation = *static_cast<limited*>(io_uring_cqe_get_data(&cqe));
+      completed += cqe.res == 0;
+      deadlines.erase(operation.place);
+      if (submitted < question::together) {
+        submit(operation);
+        ++submitted;
+      }
+    });
+    const auto now = question::clock::now();
+    bench::check(deadlines.empty() || deadlines.first().due > now, "each in time");
+  }
+  bench::check(submitted == question::together && deadlines.empty(), "each of them once");
+}
+
 }  // namespace
 
 int main() {
@@ -53,4 +98,6 @@ int main() {
   while (one.again()) depth_1(ring);
   bench::row many = question::depth_64("raw");
   while (many.again()) depth_64(ring);
+  bench::row limited = question::timeout_64("raw");
+  while (limited.again()) timeout_64(ring);
 }

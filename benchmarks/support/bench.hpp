@@ -106,9 +106,13 @@ class row {
       ++warmed_;
     else
       ++taken_;
+    begin();
+    return true;
+  }
+  /// What this sample did until here was its preparation, and does not count.
+  void begin() {
     allocations_before_ = allocations;
     started_ = now();
-    return true;
   }
 
  private:

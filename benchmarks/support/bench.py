@@ -54,5 +54,9 @@ class Row:
                   "ns")
             return False
         self.taken += 1
-        self.started = self.clock()
+        self.begin()
         return True
+
+    def begin(self):
+        """What this sample did until here was its preparation, and does not count."""
+        self.started = self.clock()

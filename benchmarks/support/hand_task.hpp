@@ -75,6 +75,7 @@ class outcome {
     std::construct_at(&error_, std::current_exception());
     state_ = state::error;
   }
+  bool failed() const noexcept { return state_ == state::error; }
   T take() {
     if (state_ == state::error) std::rethrow_exception(error_);
     return std::move(value_);

@@ -8,6 +8,9 @@
 
 #include <liburing.h>
 
+#include <algorithm>
+#include <chrono>
+
 namespace hand {
 
 class raw_ring {
@@ -36,6 +39,22 @@ class raw_ring {
   template <typename F>
   void turn(F f) {
     io_uring_submit_and_wait(&ring_, 1);
+    reap(f);
+  }
+  /// The same, but it waits until then at most.
+  template <typename F>
+  void turn_until(std::chrono::steady_clock::time_point latest, F f) {
+    using namespace std::chrono;
+    const long long left = std::max(0ns, nanoseconds(latest - steady_clock::now())).count();
+    __kernel_timespec timeout{left / 1'000'000'000, left % 1'000'000'000};
+    io_uring_cqe* first;
+    io_uring_submit_and_wait_timeout(&ring_, &first, 1, &timeout, nullptr);
+    reap(f);
+  }
+
+ private:
+  template <typename F>
+  void reap(F& f) {
     unsigned head;
     unsigned seen = 0;
     io_uring_cqe* cqe;
@@ -46,7 +65,6 @@ class raw_ring {
     io_uring_cq_advance(&ring_, seen);
   }
 
- private:
   io_uring ring_;
 };
 

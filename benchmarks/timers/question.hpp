@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What does it cost to sleep, when many do? Sleeps of random length up to a second, all begun at
-// once, in the processor time of their thread, the kernel's part included:
+// What does it cost to sleep, when many do? In the processor time of their thread, the kernel's
+// part included:
 //
-//   sleeps_100000, sleeps_1000000     per sleep, from its beginning to its end
+//   sleeps_100000, sleeps_1000000     per sleep of random length up to a second, all begun at once,
+//                                     from its beginning to its end
+//   cancel_tasks, cancel_operations   per sleep of an hour, from the request that all of 100,000
+//   end
+//                                     until they have; in a task each, and without
 //
 // Nobody may wake before its time; later is for the machine to decide.
 
@@ -25,6 +29,15 @@ inline constexpr size sizes[] = {{"sleeps_100000", 100'000}, {"sleeps_1000000", 
 
 inline bench::row row(const char* contender, const size& s) {
   return {"timers", s.name, contender, double(s.sleeps), bench::clock::cpu_of_this_thread};
+}
+
+inline constexpr int canceled = 100'000;
+inline bench::row cancel(const char* contender, const char* what) {
+  return {"timers", what, contender, double(canceled), bench::clock::cpu_of_this_thread};
+}
+inline bench::row cancel_tasks(const char* contender) { return cancel(contender, "cancel_tasks"); }
+inline bench::row cancel_operations(const char* contender) {
+  return cancel(contender, "cancel_operations");
 }
 
 /// How long each sleeps: the same for all contenders and samples.

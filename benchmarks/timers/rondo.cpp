@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A task for each sleep, with the loop's default options.
+// A task for each sleep but where it says otherwise, with the loop's default options.
 
 #include "question.hpp"
 
@@ -15,7 +15,34 @@ rondo::task<> sleep(std::chrono::microseconds length, int& woken) {
   ++woken;
 }
 
+rondo::task<> sleep_long() { co_await rondo::sleep_for(std::chrono::hours(1)); }
+
+/// `begin` makes what sleeps for an hour.
+template <typename F>
+rondo::task<> cancel(bench::row& row, F& begin) {
+  while (row.again()) {
+    std::vector<decltype(begin())> sleepers;
+    sleepers.reserve(question::canceled);
+    for (int i = 0; i < question::canceled; ++i) sleepers.push_back(begin());
+    auto all = rondo::spawn(rondo::when_all(std::move(sleepers)));
+    co_await rondo::sleep_for(std::chrono::milliseconds(10));  // all have begun
+    row.begin();
+    all.cancel();
+    const auto ended = co_await rondo::as_result(std::move(all));
+    bench::check(!ended && ended.error() == rondo::errc::canceled, "all were canceled");
+  }
+}
+
+rondo::task<> cancel_many() {
+  bench::row tasks = question::cancel_tasks("rondo");
+  co_await cancel(tasks, sleep_long);
+  bench::row operations = question::cancel_operations("rondo");
+  auto operation = [] { return rondo::sleep_for(std::chrono::hours(1)); };
+  co_await cancel(operations, operation);
+}
+
 rondo::task<int> ask() {
+  co_await cancel_many();
   for (const question::size& size : question::sizes) {
     const auto lengths = question::lengths(size.sleeps);
     bench::row row = question::row("rondo", size);

@@ -21,9 +21,37 @@ peer::task<void> sleep(std::chrono::microseconds length, int& woken) {
   ++woken;
 }
 
+peer::task<void> sleep_long() {
+  timer t(peer::context(), std::chrono::hours(1));
+  co_await t.async_wait(peer::use_awaitable);
+}
+
+void cancel() {
+  bench::row row = question::cancel_tasks("asio");
+  while (row.again()) {
+    int canceled = 0;
+    std::vector<asio::cancellation_signal> signals(question::canceled);
+    for (asio::cancellation_signal& signal : signals) {
+      asio::co_spawn(peer::context(), sleep_long(),
+                     asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr error) {
+                       canceled += error != nullptr;
+                     }));
+    }
+    peer::context().restart();
+    peer::context().poll();
+    row.begin();
+    for (asio::cancellation_signal& signal : signals) {
+      signal.emit(asio::cancellation_type::terminal);
+    }
+    peer::context().run();
+    bench::check(canceled == question::canceled, "all were canceled");
+  }
+}
+
 }  // namespace
 
 int main() {
+  cancel();
   for (const question::size& size : question::sizes) {
     const auto lengths = question::lengths(size.sleeps);
     bench::row row = question::row("asio", size);

@@ -21,5 +21,16 @@ async def ask():
         results = await asyncio.gather(*[asyncio.sleep(length, 1) for length in lengths])
         bench.check(sum(results) == SLEEPS, "all wake")
 
+    row = bench.Row("timers", "cancel_tasks", "asyncio", SLEEPS, time.thread_time_ns)
+    while row.again():
+        tasks = [asyncio.create_task(asyncio.sleep(3600)) for _ in range(SLEEPS)]
+        await asyncio.sleep(0)
+        row.begin()
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        bench.check(all(isinstance(result, asyncio.CancelledError) for result in results),
+                    "all were canceled")
+
 
 asyncio.run(ask())

@@ -6,9 +6,32 @@
 
 #include <uv.h>
 
+namespace {
+
+/// There is nobody to tell: each is taken out of the heap.
+void cancel(uv_loop_t& loop) {
+  bench::row row = question::cancel_operations("libuv");
+  while (row.again()) {
+    std::vector<uv_timer_t> timers(question::canceled);
+    for (uv_timer_t& timer : timers) {
+      uv_timer_init(&loop, &timer);
+      uv_timer_start(
+          &timer, [](uv_timer_t*) {}, 3'600'000, 0);
+    }
+    row.begin();
+    for (uv_timer_t& timer : timers) uv_timer_stop(&timer);
+    bench::check(!uv_loop_alive(&loop), "all were canceled");
+    for (uv_timer_t& t : timers) uv_close(reinterpret_cast<uv_handle_t*>(&t), nullptr);
+    uv_run(&loop, UV_RUN_DEFAULT);
+  }
+}
+
+}  // namespace
+
 int main() {
   uv_loop_t loop;
   uv_loop_init(&loop);
+  cancel(loop);
   for (const question::size& size : question::sizes) {
     const auto lengths = question::lengths(size.sleeps);
     std::vector<uv_timer_t> timers(lengths.size());
