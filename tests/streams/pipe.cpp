@@ -3,6 +3,7 @@
 #include <rondo/streams/pipe.hpp>
 
 #include <csignal>
+#include <cstdlib>
 #include <exception>
 #include <string>
 
@@ -10,6 +11,7 @@
 #include "support/loop_test.hpp"
 
 using namespace rondo::test;
+using namespace std::chrono_literals;
 using rondo::make_pipe;
 using rondo::task;
 
@@ -77,6 +79,42 @@ LOOP_TEST("write_some gives how many bytes have gone into a pipe that has room f
   std::string space(3, '\0');
   co_await out.read_exactly(space);
   CHECK(space == "abc");
+}
+
+namespace {
+
+/// One without a line of its own: what is written comes out at the other end as it is.
+std::pair<rondo::pipe_reader, rondo::pipe_writer> make_terminal() {
+  const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE(master >= 0);
+  REQUIRE(::grantpt(master) == 0);
+  REQUIRE(::unlockpt(master) == 0);
+  const int terminal = ::open(::ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE(terminal >= 0);
+  return {rondo::pipe_reader::adopt(master), rondo::pipe_writer::adopt(terminal)};
+}
+
+}  // namespace
+
+LOOP_TEST("a terminal that takes nothing more keeps who writes to it waiting, and not the loop") {
+  auto [screen, out] = make_terminal();
+  const std::string text(100'000, 'x');
+  auto written = rondo::spawn(out.write(text));
+  for (int i = 0; i < 5; ++i) co_await rondo::sleep_for(1ms);
+  CHECK_FALSE(written.done());
+  std::string seen(text.size(), '\0');
+  co_await screen.read_exactly(seen);
+  co_await written;
+  CHECK(seen == text);
+  const std::size_t more = co_await out.write_some("abc");
+  CHECK(more == 3);
+}
+
+LOOP_TEST("who waits for a terminal is canceled") {
+  auto [screen, out] = make_terminal();
+  const std::string text(100'000, 'x');
+  const bool in_time = co_await rondo::try_for(20ms, out.write(text));
+  CHECK_FALSE(in_time);
 }
 
 ON_BOTH_RINGS("a program reads its standard input and writes its standard output", {

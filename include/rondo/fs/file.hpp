@@ -159,8 +159,7 @@ class file {
 
   template <typename B>
   auto write_everything(B&& from, std::int64_t offset) {
-    using op = detail::write_op<detail::source<B>>;
-    return io::operation<op>(op{native_handle(), detail::source<B>(std::forward<B>(from)), offset});
+    return detail::writing<detail::write_op>(native_handle(), std::forward<B>(from), offset);
   }
   descriptor fd_;
 };

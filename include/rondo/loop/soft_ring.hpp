@@ -144,7 +144,8 @@ inline void soft_ring::serve(const io_uring_sqe& e) noexcept {
   if (soft::makes_descriptor(e) && e.file_index != 0) return refuse(e, "into a fixed file");
 
   if (v->at_once != nullptr) return answer(e, v->at_once(e));
-  if (v->attempt != nullptr) return try_first(e, *v);
+  const bool for_a_thread = (e.flags & IOSQE_ASYNC) != 0 && v->blocking != nullptr;
+  if (v->attempt != nullptr && !for_a_thread) return try_first(e, *v);
   if (soft_entry* const s = entries.take(e, {})) return block(*s);
   queues.post(e.user_data, -ENOMEM, 0);
 }

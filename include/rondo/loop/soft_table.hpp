@@ -107,7 +107,7 @@ inline constexpr std::array<verb, 64> table = make_table();
 [[nodiscard]] inline bool waits_for_others(const io_uring_sqe& e) noexcept {
   return e.opcode == IORING_OP_CONNECT || e.opcode == IORING_OP_ACCEPT ||
          e.opcode == IORING_OP_SPLICE || e.opcode == IORING_OP_TEE || e.opcode == opcode::waitid ||
-         e.opcode == opcode::futex_wait;
+         e.opcode == opcode::futex_wait || (e.flags & IOSQE_ASYNC) != 0;
 }
 /// Whether one entry has many answers.
 [[nodiscard]] inline bool repeats(const io_uring_sqe& e) noexcept {

@@ -24,7 +24,7 @@
 #include <rondo/io/close_owner.hpp>
 #include <rondo/io/descriptor.hpp>
 #include <rondo/io/operation.hpp>
-#include <rondo/io/ops/file.hpp>
+#include <rondo/io/ops/read_write.hpp>
 
 namespace rondo {
 
@@ -76,31 +76,36 @@ class pipe_reader : public detail::pipe_end {
   explicit pipe_reader(descriptor fd) noexcept : pipe_end(std::move(fd)) {}
 };
 
-/// The end that bytes go into. Keep it where it is, and alive, while a write is in flight. One at a
-/// time.
+/// The end that bytes go into; or any other descriptor that is written from the front to the end: a
+/// terminal, which a thread writes to, since one that takes nothing more (Ctrl-S) would keep the
+/// whole loop waiting. Keep it where it is, and alive, while a write is in flight. One at a time.
 class pipe_writer : public detail::pipe_end {
  public:
   pipe_writer() noexcept = default;
-  [[nodiscard]] static pipe_writer adopt(int fd) noexcept { return pipe_writer(descriptor(fd)); }
+  [[nodiscard]] static pipe_writer adopt(int fd) noexcept {
+    return {descriptor(fd),
+            ::isatty(fd) == 1 ? detail::writes_on::a_thread : detail::writes_on::the_ring};
+  }
   static pipe_writer adopt(const descriptor&) = delete;  // it has an owner: release() it
 
   /// Writes everything. Keep alive: the buffer, unless it is given away (an rvalue string or
   /// vector). Canceled half-way: how much went is lost.
   template <detail::source_of_bytes B>
   auto write(B&& from) & {
-    using op = detail::write_op<detail::source<B>>;
-    return io::operation<op>(op{native_handle(), detail::source<B>(std::forward<B>(from)), -1});
+    return detail::writing<detail::write_op>(native_handle(), std::forward<B>(from), -1, who_);
   }
 
   /// Writes at least one byte and gives how many went. Before Linux 6.4 a write that has to wait
   /// waits until everything has gone.
   template <detail::source_of_bytes B>
   auto write_some(B&& from) & {
-    return io::write(native_handle(), std::forward<B>(from));
+    return detail::writing<detail::write_some_op>(native_handle(), std::forward<B>(from), -1, who_);
   }
 
  private:
-  explicit pipe_writer(descriptor fd) noexcept : pipe_end(std::move(fd)) {}
+  pipe_writer(descriptor fd, detail::writes_on who) noexcept
+      : pipe_end(std::move(fd)), who_(who) {}
+  detail::writes_on who_ = detail::writes_on::the_ring;
 };
 
 /// A pipe: where it is read, and where it is written. Programs that are run do not inherit it.

@@ -60,7 +60,7 @@ inline auto read_fixed(int fd, const registered_buffer& to, std::int64_t offset 
 /// Writes at most once: see io::write.
 inline auto write_fixed(int fd, const registered_buffer& from, std::int64_t offset = -1) {
   using op = detail::fixed_op<detail::write_some_op<const_buffer>>;
-  return operation<op>(op{{fd, from, offset}, from.memory()});
+  return operation<op>(op{{fd, detail::writes_on::the_ring, from, offset}, from.memory()});
 }
 
 /// Sends at most once, without a copy: see io::send_zc. What it has sent is free when it ends.

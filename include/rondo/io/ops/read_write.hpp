@@ -96,11 +96,20 @@ class written_position {
   off_t before_ = -1;
 };
 
+/// Who carries out a write. A terminal says that it can be written and then makes the caller wait
+/// until all has gone; in the ring's own system call that is the whole loop (seen on Linux 6.18).
+enum class writes_on : unsigned char { the_ring, a_thread };
+
+inline void choose(writes_on who, io_uring_sqe& e) noexcept {
+  if (who == writes_on::a_thread) e.flags |= IOSQE_ASYNC;
+}
+
 template <typename Source>
 struct write_some_op {
   using value_type = std::size_t;
   static constexpr const char* name = "write";
   int fd;
+  writes_on who;
   Source from;
   std::int64_t offset;
   written_position position_before{};
@@ -112,6 +121,7 @@ struct write_some_op {
   void prepare(io_uring_sqe& e) noexcept {
     const const_buffer b = from;
     io_uring_prep_write(&e, fd, b.data(), chunk(b.size()), position(offset, 0));
+    choose(who, e);
   }
   [[nodiscard]] std::size_t value(int result) noexcept {
     const auto count = static_cast<std::size_t>(result);
@@ -126,6 +136,7 @@ struct write_op {
   using value_type = void;
   static constexpr const char* name = "write";
   int fd;
+  writes_on who;
   Source from;
   std::int64_t offset;
   std::size_t done = 0;
@@ -138,6 +149,7 @@ struct write_op {
   void prepare(io_uring_sqe& e) noexcept {
     const const_buffer rest = const_buffer(from).after(done);
     io_uring_prep_write(&e, fd, rest.data(), chunk(rest.size()), position(offset, done));
+    choose(who, e);
   }
   bool again(int& result) noexcept {
     if (result <= 0) {
@@ -150,6 +162,13 @@ struct write_op {
     return true;
   }
 };
+
+/// Op: write_op or write_some_op.
+template <template <typename> typename Op, typename B>
+auto writing(int fd, B&& from, std::int64_t offset, writes_on who = writes_on::the_ring) {
+  using op = Op<source<B>>;
+  return io::operation<op>(op{fd, who, source<B>(std::forward<B>(from)), offset});
+}
 
 struct readv_op {
   using value_type = std::size_t;
@@ -187,10 +206,10 @@ inline auto read(int fd, mutable_buffer to, std::int64_t offset = -1) {
 
 /// Writes at most once. Gives how many bytes went: of a pipe, what there was room for; but before
 /// Linux 6.4 io_uring waits there until all has gone. Canceled: gives how many, if some went.
+/// A terminal that takes nothing more keeps the whole loop waiting: write to it by a pipe_writer.
 template <detail::source_of_bytes B>
 auto write(int fd, B&& from, std::int64_t offset = -1) {
-  using op = detail::write_some_op<detail::source<B>>;
-  return operation<op>(op{fd, detail::source<B>(std::forward<B>(from)), offset});
+  return detail::writing<detail::write_some_op>(fd, std::forward<B>(from), offset);
 }
 
 /// Reads into several buffers. Keep alive: the array and the buffers.
