@@ -30,6 +30,11 @@ class task_promise;
 template <typename T>
 class task_state;
 
+/// `template <typename = on_use>` before a coroutine of a header: it is compiled by who calls it. GCC
+/// compiles any other one (12 and 14 do, to code without optimization), and all that it awaits, in
+/// each file that includes it.
+using on_use = void;
+
 /// An operation whose value is a T.
 template <typename A, typename T>
 concept gives = operation<A> && std::is_same_v<await_result_t<A>, T>;

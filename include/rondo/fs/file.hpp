@@ -105,6 +105,7 @@ class file {
         detail::read_exactly_op{native_handle(), to, detail::file_offset(offset)});
   }
   /// Everything from the position to the end.
+  template <typename = detail::on_use>
   task<std::string> read_all() &;
 
   /// Writes everything at the position (with `append`: at the end). Keep alive: the buffer, unless
@@ -166,7 +167,8 @@ class file {
 
 // Implementation
 
-inline task<std::string> file::read_all() & {
+template <typename>
+task<std::string> file::read_all() & {
   const std::uint64_t in_file = co_await size();
   const ::off_t position = ::lseek(native_handle(), 0, SEEK_CUR);  // negative: it has none
   const std::uint64_t before = position > 0 ? static_cast<std::uint64_t>(position) : 0;

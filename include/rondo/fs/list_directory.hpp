@@ -81,11 +81,17 @@ class directory_stream {
   /// The next entry; nullopt at the end. What is made or removed meanwhile may or may not come.
   /// In flight: one. Canceled: loses nothing, the next call goes on. Throws: std::system_error that
   /// names the path, the first time when it cannot be opened.
-  [[nodiscard]] task<std::optional<directory_entry>> next() & { return next_of(state_); }
+  template <typename = detail::on_use>
+  [[nodiscard]] task<std::optional<directory_entry>> next() & {
+    return next_of(state_);
+  }
 
   /// Ends it early, and waits for a next that is in flight. Not canceled. After it, and after the
   /// end, `next` gives nullopt.
-  [[nodiscard]] task<> close() & { return close_it(state_); }
+  template <typename = detail::on_use>
+  [[nodiscard]] task<> close() & {
+    return close_it(state_);
+  }
 
  private:
   struct state {
@@ -100,7 +106,9 @@ class directory_stream {
     alignas(std::uint64_t) std::array<char, 32768> entries;
   };
 
+  template <typename = detail::on_use>
   static task<std::optional<directory_entry>> next_of(std::shared_ptr<state> s);
+  template <typename = detail::on_use>
   static task<> close_it(std::shared_ptr<state> s);
   static int read_entries(state* s) noexcept;
   static std::optional<directory_entry> take(state& s);
@@ -181,7 +189,8 @@ inline std::optional<directory_entry> directory_stream::take(state& s) {
   return std::nullopt;
 }
 
-inline task<std::optional<directory_entry>> directory_stream::next_of(std::shared_ptr<state> s) {
+template <typename>
+task<std::optional<directory_entry>> directory_stream::next_of(std::shared_ptr<state> s) {
   co_await checkpoint();
   const auto mine = co_await s->turn.lock();
   for (;;) {
@@ -197,7 +206,8 @@ inline task<std::optional<directory_entry>> directory_stream::next_of(std::share
   }
 }
 
-inline task<> directory_stream::close_it(std::shared_ptr<state> s) {
+template <typename>
+task<> directory_stream::close_it(std::shared_ptr<state> s) {
   s->closed = true;
   const auto mine = co_await shield(s->turn.lock());
   if (s->folder) co_await io::close(std::move(s->folder));

@@ -30,8 +30,10 @@ task<> write_whole_file(path_argument path, Source from) {
 }  // namespace detail
 
 /// All bytes of a file. Keep alive: a path given as an lvalue.
+/// As a function that is passed on: read_file<>.
 /// Throws: std::system_error that names the path.
-inline task<std::string> read_file(detail::path_argument path) {
+template <typename = detail::on_use>
+task<std::string> read_file(detail::path_argument path) {
   file f = co_await file::open(path);
   try {
     co_return co_await f.read_all();

@@ -86,7 +86,8 @@ inline std::string temporary_beside(std::string_view path) {
 }
 
 /// Of a file that is replaced.
-inline task<> set_permissions(file& f, int permissions) {
+template <typename = on_use>
+task<> set_permissions(file& f, int permissions) {
   const auto set_mode = [](int fd, mode_t mode) { return ::fchmod(fd, mode) == 0 ? 0 : errno; };
   const int error =
       co_await to_thread(set_mode, f.native_handle(), static_cast<mode_t>(permissions));
@@ -94,7 +95,8 @@ inline task<> set_permissions(file& f, int permissions) {
 }
 
 /// The step, and its record in the directory.
-inline task<> take_the_name(const std::string& temporary, const path_argument& path) {
+template <typename = on_use>
+task<> take_the_name(const std::string& temporary, const path_argument& path) {
   co_await io::renameat(AT_FDCWD, temporary, AT_FDCWD, path.c_str());
   const std::string directory(directory_of(path.c_str()));
   const descriptor opened = co_await io::openat(

@@ -35,9 +35,11 @@ namespace rondo {
 /// Canceled: all attempts are given up. Throws: std::invalid_argument when there is no endpoint;
 /// when no one can be connected to, the std::system_error of the attempt that failed last, which
 /// names its endpoint.
+template <typename = detail::on_use>
 task<tcp_stream> connect(std::vector<endpoint> candidates);
 
 /// Connects to a name. Throws: as resolve (net/resolve.hpp), then as above.
+template <typename = detail::on_use>
 task<tcp_stream> connect(std::string host, std::uint16_t port);
 
 // Implementation
@@ -73,6 +75,7 @@ struct connect_race {
   tcp_stream winner;
   std::exception_ptr last_error;
 
+  template <typename = on_use>
   static task<> attempt(task_group& all, connect_race& race, const endpoint& to) {
     try {
       tcp_stream connected = co_await tcp_stream::connect(to);
@@ -82,6 +85,7 @@ struct connect_race {
       race.last_error = std::current_exception();
     }
   }
+  template <typename = on_use>
   static task<> run(task_group& all, connect_race& race) {
     for (const endpoint& to : race.candidates) {
       auto trying = all.spawn(attempt(all, race, to));
@@ -93,21 +97,24 @@ struct connect_race {
 
 }  // namespace detail
 
-inline task<tcp_stream> connect(std::vector<endpoint> candidates) {
+template <typename>
+task<tcp_stream> connect(std::vector<endpoint> candidates) {
   if (candidates.empty()) throw std::invalid_argument("rondo::connect: there is no endpoint");
   detail::take_families_in_turn(candidates);
   detail::connect_race race{std::move(candidates), {}, {}};
-  co_await with_task_group(&detail::connect_race::run, std::ref(race));
+  co_await with_task_group(&detail::connect_race::run<>, std::ref(race));
   if (!race.winner) std::rethrow_exception(race.last_error);
   co_return std::move(race.winner);
 }
 
-inline task<tcp_stream> connect(std::string host, std::uint16_t port) {
+template <typename>
+task<tcp_stream> connect(std::string host, std::uint16_t port) {
   auto candidates = co_await resolve(std::move(host), port);
   co_return co_await connect(std::move(candidates));
 }
 
-inline task<tcp_stream> tcp_stream::connect(std::string host, std::uint16_t port) {
+template <typename>
+task<tcp_stream> tcp_stream::connect(std::string host, std::uint16_t port) {
   return rondo::connect(std::move(host), port);
 }
 

@@ -33,7 +33,9 @@ namespace rondo {
 /// Gives: at least one endpoint, in the order of RFC 6724. Throws: std::system_error of
 /// resolve_category that names the host.
 /// Canceled: a look-up that has begun is waited for; the resolver has its own time limits.
+template <typename = detail::on_use>
 task<std::vector<endpoint>> resolve(std::string host, std::string service);
+template <typename = detail::on_use>
 task<std::vector<endpoint>> resolve(std::string host, std::uint16_t port);
 
 // Implementation
@@ -74,7 +76,8 @@ inline const std::error_category& resolve_category() noexcept {
   return category;
 }
 
-inline task<std::vector<endpoint>> resolve(std::string host, std::string service) {
+template <typename>
+task<std::vector<endpoint>> resolve(std::string host, std::string service) {
   try {
     co_return detail::look_up(host, service, AI_NUMERICHOST | AI_NUMERICSERV);
   } catch (const std::system_error&) {
@@ -83,7 +86,8 @@ inline task<std::vector<endpoint>> resolve(std::string host, std::string service
   co_return co_await to_thread(&detail::look_up, std::move(host), std::move(service), 0);
 }
 
-inline task<std::vector<endpoint>> resolve(std::string host, std::uint16_t port) {
+template <typename>
+task<std::vector<endpoint>> resolve(std::string host, std::uint16_t port) {
   return resolve(std::move(host), std::to_string(port));
 }
 

@@ -23,8 +23,9 @@
 
 namespace rondo::detail {
 
-inline task<std::uint64_t> stream_socket::send_file(file& from, std::uint64_t offset,
-                                                    std::uint64_t length) & {
+template <typename>
+task<std::uint64_t> stream_socket::send_file(file& from, std::uint64_t offset,
+                                             std::uint64_t length) & {
   constexpr std::size_t most = std::size_t{128} << 10;
   const std::unique_ptr<char[]> space(new char[2 * most]);
   char* reading = space.get();

@@ -61,11 +61,13 @@ task<> serve(Listener&& listener, Handler handler, serve_options options = {}, A
 
 namespace detail {
 
-inline task<> until_all_have_ended(connections& open) {
+template <typename = on_use>
+task<> until_all_have_ended(connections& open) {
   while (open.size() != 0) co_await open.change();
 }
 
-inline task<> end_connections(connections& open, std::chrono::nanoseconds grace) {
+template <typename = on_use>
+task<> end_connections(connections& open, std::chrono::nanoseconds grace) {
   if (grace > grace.zero()) co_await try_for(grace, until_all_have_ended(open));
   open.cancel();
   co_await until_all_have_ended(open);

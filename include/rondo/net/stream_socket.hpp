@@ -88,6 +88,7 @@ class stream_socket : public socket_base {
   /// Sends a part of a file, or all of it from `offset` on; the file's position does not matter.
   /// Gives: how many bytes went, fewer than `length` if the file ends before. Keep alive: the file.
   /// Canceled half-way: how much went is lost. Defined in net/send_file.hpp.
+  template <typename = on_use>
   task<std::uint64_t> send_file(
       file& from, std::uint64_t offset = 0,
       std::uint64_t length = std::numeric_limits<std::uint64_t>::max()) &;

@@ -51,6 +51,7 @@ class tcp_stream : public detail::stream_socket {
       const endpoint& peer);
 
   /// Connects to a name: see net/connect.hpp.
+  template <typename = detail::on_use>
   [[nodiscard]] static task<tcp_stream> connect(std::string host, std::uint16_t port);
 
   /// Whether small messages are sent at once, which is the default, or collected for a moment.

@@ -63,6 +63,7 @@ class process {
   /// Waits for its end, any number of times. Gives: the exit code, or -N after signal N.
   /// Canceled: the program goes on.
   /// Throws: std::system_error, ECHILD, if somebody else waits for all children of this process.
+  template <typename = detail::on_use>
   task<int> wait() &;
 
   /// Writes `input` to the program and closes that stream; reads what it says until it closes its
@@ -71,6 +72,7 @@ class process {
   /// Gives: process_result; empty strings for what is not piped.
   /// Throws: std::logic_error if there is input and stdin is not piped, or was closed.
   /// Canceled: the program goes on; what was read is lost. It may be called again.
+  template <typename = detail::on_use>
   task<process_result> communicate(std::string input = {}) &;
 
   /// SIGTERM, SIGKILL, or any other signal. Does nothing when it has ended and been waited for.
@@ -99,7 +101,9 @@ class process {
     throw std::logic_error(std::string("rondo: ") + name +
                            " of this process is no pipe: spawn it with stdio::pipe");
   }
+  template <typename = detail::on_use>
   static task<> feed(optional_pipe<pipe_writer>& to, std::string_view input);
+  template <typename = detail::on_use>
   static task<> collect(optional_pipe<pipe_reader>& from, std::string& all);
 
   detail::child_handle child_;
@@ -110,6 +114,7 @@ class process {
 
 /// Runs a program with this input, to its end. Gives: process_result. Throws: as process::spawn.
 /// Canceled: the program is killed and waited for; what it has started itself is not.
+template <typename = detail::on_use>
 task<process_result> run_process(command what, std::string input = {});
 
 // Implementation
@@ -125,13 +130,15 @@ inline process process::spawn(const command& what, process_options streams) {
   return made;
 }
 
-inline task<int> process::wait() & {
+template <typename>
+task<int> process::wait() & {
   co_await detail::pass();
   while (!child_->reap()) co_await readable(child_->pidfd());
   co_return child_->exit_code();
 }
 
-inline task<> process::feed(optional_pipe<pipe_writer>& to, std::string_view input) {
+template <typename>
+task<> process::feed(optional_pipe<pipe_writer>& to, std::string_view input) {
   if (!to.piped) {
     if (!input.empty()) piped(to, "stdin");
     co_return;
@@ -148,7 +155,8 @@ inline task<> process::feed(optional_pipe<pipe_writer>& to, std::string_view inp
   co_await to.end.close();
 }
 
-inline task<> process::collect(optional_pipe<pipe_reader>& from, std::string& all) {
+template <typename>
+task<> process::collect(optional_pipe<pipe_reader>& from, std::string& all) {
   if (!from.end) co_return;  // none, or it was closed before
   std::size_t size = 0;
   for (std::size_t n = 1; n != 0; size += n) {
@@ -158,7 +166,8 @@ inline task<> process::collect(optional_pipe<pipe_reader>& from, std::string& al
   all.resize(size);
 }
 
-inline task<process_result> process::communicate(std::string input) & {
+template <typename>
+task<process_result> process::communicate(std::string input) & {
   process_result result;
   const auto all = co_await when_all(wait(), feed(in_, input), collect(out_, result.out),
                                      collect(err_, result.err));
@@ -166,7 +175,8 @@ inline task<process_result> process::communicate(std::string input) & {
   co_return result;
 }
 
-inline task<process_result> run_process(command what, std::string input) {
+template <typename>
+task<process_result> run_process(command what, std::string input) {
   co_await detail::pass();
   process program = process::spawn(what, {stdio::pipe, stdio::pipe, stdio::pipe});
   std::exception_ptr failure;

@@ -41,7 +41,6 @@ namespace rondo {
 
 namespace detail {
 class pool_thread;
-class pool_run;
 }  // namespace detail
 
 struct loop_pool_options {
@@ -80,6 +79,7 @@ class loop_pool {
   static task<> with_its_own(F& body, std::size_t i, Args... arguments) {
     co_await body(i, std::move(arguments)...);
   }
+  template <typename = detail::on_use>
   void run_all(const std::function<task<>(std::size_t)>& body);
 
   std::vector<std::unique_ptr<detail::pool_thread>> threads_;
@@ -106,6 +106,7 @@ class pool_gate {
 
 /// One run of all loops. A loop goes on until all work has ended, and what was spawned has, since
 /// the others may ask something of it until then.
+template <typename = on_use>
 class pool_run {
  public:
   using body_function = std::function<task<>(std::size_t)>;
@@ -178,6 +179,8 @@ class pool_run {
 /// A loop and its thread, which waits for something to run.
 class pool_thread {
  public:
+  using work = std::function<void(std::size_t, event_loop&)>;
+
   explicit pool_thread(std::size_t index, const loop_options& options)
       : index_(index), loop_(std::in_place, options), thread_([this] { serve(); }) {}
   pool_thread(const pool_thread&) = delete;
@@ -194,7 +197,8 @@ class pool_thread {
       throw std::system_error(error, std::system_category(), "pthread_setaffinity_np");
     }
   }
-  void begin(pool_run& what) {
+  /// what: on this thread, with the thread's number.
+  void begin(const work& what) {
     tell([&] { work_ = &what; });
   }
   void wait() {
@@ -217,7 +221,7 @@ class pool_thread {
       changed_.wait(lock, [this] { return ending_ || work_ != nullptr; });
       if (work_ == nullptr) break;
       lock.unlock();
-      work_->on_thread(index_, *loop_);
+      (*work_)(index_, *loop_);
       lock.lock();
       work_ = nullptr;
       changed_.notify_all();
@@ -229,7 +233,7 @@ class pool_thread {
   std::optional<event_loop> loop_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  pool_run* work_ = nullptr;
+  const work* work_ = nullptr;
   bool ending_ = false;
   std::thread thread_;
 };
@@ -267,13 +271,17 @@ inline event_loop& loop_pool::loop(std::size_t i) const noexcept {
   return threads_[i]->loop();
 }
 
-inline void loop_pool::run_all(const std::function<task<>(std::size_t)>& body) {
+template <typename>
+void loop_pool::run_all(const std::function<task<>(std::size_t)>& body) {
   if (detail::running_loop != nullptr) {
     throw std::logic_error("rondo: loop_pool::run inside a running loop would block it");
   }
-  detail::pool_run round(size(), body);
+  detail::pool_run<> round(size(), body);
+  const detail::pool_thread::work work = [&](std::size_t i, event_loop& loop) {
+    round.on_thread(i, loop);
+  };
   const detail::interrupt_guard guard(loop(0));
-  for (const auto& thread : threads_) thread->begin(round);
+  for (const auto& thread : threads_) thread->begin(work);
   for (const auto& thread : threads_) thread->wait();
   round.rethrow(guard.hit());
 }
