@@ -32,7 +32,8 @@ class task_state;
 
 /// `template <typename = on_use>` before a coroutine of a header: it is compiled by who calls it. GCC
 /// compiles any other one (12 and 14 do, to code without optimization), and all that it awaits, in
-/// each file that includes it.
+/// each file that includes it. As a function that is passed on it is `read_file<>` or
+/// `&process::wait<>`; clang does not find it without.
 using on_use = void;
 
 /// An operation whose value is a T.

@@ -30,7 +30,6 @@ task<> write_whole_file(path_argument path, Source from) {
 }  // namespace detail
 
 /// All bytes of a file. Keep alive: a path given as an lvalue.
-/// As a function that is passed on: read_file<>.
 /// Throws: std::system_error that names the path.
 template <typename = detail::on_use>
 task<std::string> read_file(detail::path_argument path) {

@@ -231,6 +231,8 @@ inline void soft_ring::collect() noexcept {
       look_at_new(s.ask, s.result);
       queues.post(s.ask.user_data, s.result, IORING_CQE_F_MORE);
       if (!go_on(s, *soft::verb_of(s.ask.opcode))) wait(s, soft::side::reading);
+    } else if (s.result == -EAGAIN && (s.ask.flags & IOSQE_ASYNC) != 0 && !s.interrupted) {
+      wait(s, soft::verb_of(s.ask.opcode)->waits);  // somebody has set O_NONBLOCK
     } else {
       end(s, s.result == -EINTR ? -ECANCELED : s.result);  // it gave up because it was told to
     }

@@ -83,8 +83,10 @@ class pipe_writer : public detail::pipe_end {
  public:
   pipe_writer() noexcept = default;
   [[nodiscard]] static pipe_writer adopt(int fd) noexcept {
-    return {descriptor(fd),
-            ::isatty(fd) == 1 ? detail::writes_on::a_thread : detail::writes_on::the_ring};
+    const int errno_before = errno;
+    const bool terminal = ::isatty(fd) == 1;
+    errno = errno_before;
+    return {descriptor(fd), terminal ? detail::writes_on::a_thread : detail::writes_on::the_ring};
   }
   static pipe_writer adopt(const descriptor&) = delete;  // it has an owner: release() it
 
