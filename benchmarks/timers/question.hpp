@@ -6,8 +6,7 @@
 //
 //   sleeps_100000, sleeps_1000000     per sleep of random length up to a second, all begun at once,
 //                                     from its beginning to its end
-//   cancel_tasks, cancel_operations   per sleep of an hour, from the request that all of 100,000
-//   end
+//   cancel_tasks, cancel_operations   per sleep of an hour, from the request that all 100,000 end
 //                                     until they have; in a task each, and without
 //
 // Nobody may wake before its time; later is for the machine to decide.

@@ -24,11 +24,12 @@ async def ask():
     row = bench.Row("timers", "cancel_tasks", "asyncio", SLEEPS, time.thread_time_ns)
     while row.again():
         tasks = [asyncio.create_task(asyncio.sleep(3600)) for _ in range(SLEEPS)]
+        all_of_them = asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0)
         row.begin()
         for task in tasks:
             task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
+        results = await all_of_them
         bench.check(all(isinstance(result, asyncio.CancelledError) for result in results),
                     "all were canceled")
 

