@@ -271,15 +271,21 @@ task<> racer(rondo::mutex& m, condition_variable& c, event& over, std::string& l
   CHECK(guard.owns_lock());
 }
 
-}  // namespace
-
-TEST_CASE("a notification for a wait that has lost a race goes to the next") {
+/// What a racer needs, and one that waits.
+struct race {
   manual_loop loop;
   rondo::mutex m;
   condition_variable c;
   event over;
   std::string log;
-  waiting a(loop, racer(m, c, over, log));
+  waiting<task<>> a{loop, racer(m, c, over, log)};
+};
+
+}  // namespace
+
+TEST_CASE("a notification for a wait that has lost a race goes to the next") {
+  race r;
+  auto& [loop, m, c, over, log, a] = r;
   waiting b(loop, waiter(m, c, 'b', log));
   loop.run_until_idle();
   auto held = m.try_lock();
@@ -315,12 +321,8 @@ TEST_CASE("a guard that waits holds no lock that could be given up once more") {
 }
 
 TEST_CASE("a notification for everybody is nobody's to pass on") {
-  manual_loop loop;
-  rondo::mutex m;
-  condition_variable c;
-  event over;
-  std::string log;
-  waiting a(loop, racer(m, c, over, log));
+  race r;
+  auto& [loop, m, c, over, log, a] = r;
   auto held = m.try_lock();
   REQUIRE(held.has_value());
   waiting late(loop, waiter(m, c, 'l', log));
