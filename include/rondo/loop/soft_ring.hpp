@@ -231,10 +231,13 @@ inline void soft_ring::collect() noexcept {
       look_at_new(s.ask, s.result);
       queues.post(s.ask.user_data, s.result, IORING_CQE_F_MORE);
       if (!go_on(s, *soft::verb_of(s.ask.opcode))) wait(s, soft::side::reading);
-    } else if (s.result == -EAGAIN && (s.ask.flags & IOSQE_ASYNC) != 0 && !s.interrupted) {
-      wait(s, soft::verb_of(s.ask.opcode)->waits);  // somebody has set O_NONBLOCK
     } else {
-      end(s, s.result == -EINTR ? -ECANCELED : s.result);  // it gave up because it was told to
+      const bool would_block = s.result == -EAGAIN && (s.ask.flags & IOSQE_ASYNC) != 0;
+      if (would_block && !s.interrupted) {  // somebody has set O_NONBLOCK
+        return wait(s, soft::verb_of(s.ask.opcode)->waits);
+      }
+      const bool gave_up = s.result == -EINTR || would_block;  // because it was told to
+      end(s, gave_up ? -ECANCELED : s.result);
     }
   });
   closing_.go_on();
