@@ -46,24 +46,14 @@ void depth_64(hand::raw_ring& ring) {
                "each of them once");
 }
 
-struct limited;
-
-struct deadline {
-  question::clock::time_point due;
-  limited* operation;
-  void moved_to(std::size_t place) const;
-};
-
 struct limited {
   std::size_t place;
 };
 
-void deadline::moved_to(std::size_t place) const { operation->place = place; }
-
 /// The deadlines are in a heap, and the earliest of them limits the one wait. A limit counts from
 /// the beginning of its operation, so each reads the clock.
 void timeout_64(hand::raw_ring& ring) {
-  hand::heap<deadline> deadlines;
+  hand::heap<hand::deadline<limited>> deadlines;
   std::vector<limited> operations(question::depth);
   const auto submit = [&](limited& operation) {
     io_uring_sqe* const sqe = ring.entry();

@@ -5,10 +5,19 @@
 // moved_to(place) where it is, in case that it is to be taken out before.
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <vector>
 
 namespace hand {
+
+/// An entry of somebody who knows his `place`.
+template <typename Owner>
+struct deadline {
+  std::chrono::steady_clock::time_point due;
+  Owner* who;
+  void moved_to(std::size_t place) const { who->place = place; }
+};
 
 template <typename Entry>
 class heap {

@@ -17,13 +17,7 @@ struct canceled {};
 
 class hour;
 
-struct timer {
-  question::clock::time_point due;
-  hour* who;
-  void moved_to(std::size_t place) const;
-};
-
-hand::heap<timer> timers;
+hand::heap<hand::deadline<hour>> timers;
 
 class [[nodiscard]] hour {
  public:
@@ -40,20 +34,18 @@ class [[nodiscard]] hour {
     if (canceled_) throw canceled();
   }
 
-  void moved_to(std::size_t place) noexcept { place_ = place; }
   void cancel() {
-    timers.erase(place_);
+    timers.erase(place);
     canceled_ = true;
     waiter_.resume();
   }
 
+  std::size_t place = 0;
+
  private:
   std::coroutine_handle<> waiter_;
-  std::size_t place_ = 0;
   bool canceled_ = false;
 };
-
-void timer::moved_to(std::size_t place) const { who->moved_to(place); }
 
 task<int> sleep_long(std::vector<hour*>& asleep) {
   hour this_long;

@@ -16,25 +16,15 @@ struct timer {
   void moved_to(std::size_t) const {}
 };
 
-struct sleeper;
-
-struct place_of_sleeper {
-  question::clock::time_point due;
-  sleeper* who;
-  void moved_to(std::size_t place) const;
-};
-
 struct sleeper {
   std::size_t place;
   bool canceled = false;
 };
 
-inline void place_of_sleeper::moved_to(std::size_t place) const { who->place = place; }
-
 void cancel() {
   bench::row row = question::cancel_operations("raw");
   while (row.again()) {
-    hand::heap<place_of_sleeper> timers;
+    hand::heap<hand::deadline<sleeper>> timers;
     std::vector<sleeper> sleepers(question::canceled);
     for (sleeper& s : sleepers) {
       timers.push({question::clock::now() + std::chrono::hours(1), &s});
