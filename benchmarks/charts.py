@@ -6,6 +6,7 @@
 
 limit.svg           how far is rondo from the least code that could do the same?
 echo.svg            what does an echo cost its server, with each contender?
+echo_two_cores.svg  how long does it take, and how late is it, with the clients on another core?
 coroutines.svg      what do coroutines and their tools cost, beside the peers?
 where_we_lose.svg   where is rondo over 1.15 times the limit, and where is a peer ahead?
 
@@ -44,6 +45,15 @@ def read(path):
     except (ValueError, KeyError, TypeError, AttributeError):
         sys.exit(f"charts.py: {path} is not what run.sh --json writes")
     return rows or sys.exit(f"charts.py: {path} has no rows")
+
+
+def in_ns(row):
+    """The row, of which `us` are made `ns`."""
+    factor = {"ns": 1, "us": 1000}[row.unit]
+    same = report.Row((row.question, row.name))
+    same.contenders = {name: {number: (value * factor, count) for number, (value, count)
+                              in rounds.items()} for name, rounds in row.contenders.items()}
+    return same
 
 
 def number(value):
@@ -132,14 +142,13 @@ def where_we_lose(rows):
         "how many times a peer, where that is ahead.", 3.9)
 
 
-def echo(rows):
+def bars(rows, title, subtitle):
+    """A bar for each contender of each row, all in nanoseconds."""
     lines = [(row.name, name, row.median(name), row.values(name)) for row in rows
-             if row.question == "echo" for name in sorted(row.contenders, key=row.median)]
+             for name in sorted(row.contenders, key=row.median)]
     if not lines:
         return None
-    figure, axes, ys = canvas(
-        lines, "What does an echo cost its server?", "Processor time of its thread for 64 bytes "
-        "received and sent: median of the rounds and their spread. Less is better.", 2.4)
+    figure, axes, ys = canvas(lines, title, subtitle, 2.4)
     for y, (_, name, median, values) in zip(ys, lines):
         color = BLUE if name in report.OURS else ORANGE if report.is_peer("echo", name) else GREY
         axes.barh(y, median, 0.7, color=color, alpha=0.6)
@@ -150,6 +159,19 @@ def echo(rows):
     axes.spines.bottom.set_visible(False)
     key(figure, axes, ("by hand", GREY, "s"), ("rondo", BLUE, "s"), ("peers", ORANGE, "s"))
     return figure
+
+
+def echo(rows):
+    return bars([row for row in rows if row.question == "echo" and "connections" in row.name],
+                "What does an echo cost its server?", "Processor time of its thread for 64 bytes "
+                "received and sent: median of the rounds and their spread. Less is better.")
+
+
+def echo_two_cores(rows):
+    return bars([in_ns(row) for row in rows if row.question == "echo"
+                 and (row.name.startswith("two_cores") or row.name.endswith("_p99"))],
+                "And with the clients on another core?", "Time of an echo when they ask as fast as "
+                "they are answered; paced: how late 99 % of the answers are at most.")
 
 
 def coroutines(rows):
@@ -186,7 +208,7 @@ def main():
     if twice := next((name for name in names if names.count(name) > 1), None):
         sys.exit(f"charts.py: {twice} is in these files twice")
     options.into.mkdir(parents=True, exist_ok=True)
-    for chart in (limit, echo, coroutines, where_we_lose):
+    for chart in (limit, echo, echo_two_cores, coroutines, where_we_lose):
         file = options.into / f"{chart.__name__}.svg"
         if figure := chart(rows):
             figure.savefig(file, metadata={"Date": None, "Creator": None})

@@ -143,7 +143,8 @@ if [ -n "$instructions" ]; then
     IFS=: read -r question contender path <<<"$entry"
     [ "${path##*.}" != py ] || continue
     BENCH_SAMPLES=1 "$path" >"$work/rows" || continue
-    while read -r _ row _ _ _ units _; do
+    while read -r _ row _ _ _ units in; do
+      [ -z "$in" ] || continue
       short=$(counted "$path" "$row" 1)
       long=$(counted "$path" "$row" 2)
       printf '%-10s %-14s %-12s %10.1f\n' "$question" "$row" "$contender" \

@@ -41,13 +41,13 @@ struct server {
 }  // namespace
 
 int main() {
-  for (const int connections : question::rows) {
-    bench::row row = question::row("epoll", connections);
-    question::load load(connections);
+  question::at_each_size([](const question::size& size) {
+    question::row row("epoll", size);
+    question::load load("epoll", size);
     {
       server s(load.fds);
       while (row.again()) s.serve(question::echoes);
     }
     for (const int fd : load.fds) ::close(fd);
-  }
+  });
 }

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSL-1.0
-"""The echo servers in Python, on connections that are there: python_server.py CONTENDER ROW FD,...
+"""The echo servers in Python, on connections that are there:
+
+    python_server.py CONTENDER ROW CLOCK SAMPLES FD,...
 
 asyncio and uvloop run the same protocol, which lends a buffer of its own.
 """
@@ -18,14 +20,16 @@ BUFFER = 4096
 
 class Counter:
     def __init__(self, row):
-        self.row, self.left, self.ended = row, ECHOES, asyncio.Event()
+        self.row, self.left, self.ended = row, 0, asyncio.Event()
+
+    def begin(self):
+        self.left = ECHOES
+        return self.row.again()
 
     def count(self):
         self.left -= 1
-        if self.left == 0:
-            self.left = ECHOES
-            if not self.row.again():
-                self.ended.set()
+        if self.left == 0 and not self.begin():
+            self.ended.set()
 
 
 class Echo(asyncio.BufferedProtocol):
@@ -44,20 +48,22 @@ class Echo(asyncio.BufferedProtocol):
         self.count()
 
 
-async def serve(contender, name, peers):
-    served = Counter(bench.Row("echo", name, contender, ECHOES, time.thread_time_ns))
+async def serve(contender, name, clock, samples, peers):
+    clock = {"wall": time.perf_counter_ns, "cpu": time.thread_time_ns}[clock]
+    served = Counter(bench.Row("echo", name, contender, ECHOES, clock, samples=int(samples)))
     loop = asyncio.get_running_loop()
     for peer in peers:
         await loop.connect_accepted_socket(lambda: Echo(served), peer)
-    if served.row.again():
+    if served.begin():
         await served.ended.wait()
 
 
-contender, name, fds = sys.argv[1:]
+contender, name, clock, samples, fds = sys.argv[1:]
 if contender == "uvloop":
     try:
         import uvloop
     except ImportError:
         bench.skip("needs uvloop (python3-uvloop)")
     uvloop.install()
-asyncio.run(serve(contender, name, [socket.socket(fileno=int(fd)) for fd in fds.split(",")[:-1]]))
+peers = [socket.socket(fileno=int(fd)) for fd in fds.split(",")[:-1]]
+asyncio.run(serve(contender, name, clock, samples, peers))

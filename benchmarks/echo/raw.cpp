@@ -30,9 +30,9 @@ void send(hand::raw_ring& ring, connection& c, int size) {
 }  // namespace
 
 int main() {
-  for (const int connections : question::rows) {
-    bench::row row = question::row("raw", connections);
-    question::load load(connections);
+  question::at_each_size([](const question::size& size) {
+    question::row row("raw", size);
+    question::load load("raw", size);
     {
       hand::raw_ring ring;
       std::vector<connection> all(load.fds.size());
@@ -56,5 +56,5 @@ int main() {
       }
     }
     for (const int fd : load.fds) ::close(fd);
-  }
+  });
 }

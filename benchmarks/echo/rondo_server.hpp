@@ -49,10 +49,10 @@ inline int answer(const char* contender, rondo::backend backend) {
   } catch (const std::system_error& e) {
     bench::skip(e.what());
   }
-  for (const int connections : question::rows) {
-    bench::row row = question::row(contender, connections);
-    question::load load(connections);
+  question::at_each_size([&](const question::size& size) {
+    question::row row(contender, size);
+    question::load load(contender, size);
     rondo::run(serve(load.fds, row), options);
-  }
+  });
   return 0;
 }

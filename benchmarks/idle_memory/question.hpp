@@ -4,8 +4,8 @@
 // How much memory does a connection take that is silent? Each has been sent one byte and has
 // answered it; then the server waits for more:
 //
-//   shared        whoever receives something gets a buffer, nobody holds one          per
-//   connection own_buffer    each connection keeps 1 KiB of its own per connection
+//   shared        whoever receives something gets a buffer, nobody holds one    per connection
+//   own_buffer    each connection keeps 1 KiB of its own                        per connection
 //
 // In bytes that are in the server's memory (its resident set), without the kernel's part: sockets,
 // the same for all, and what it keeps for a wait, which is more with io_uring than with epoll. Some
@@ -15,23 +15,14 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "../support/clients.hpp"
+#include "../support/memory.hpp"
 
 namespace question {
 
 inline constexpr int first = 500;
 inline constexpr std::size_t own_buffer = 1024;
-
-/// In bytes.
-inline double resident_set() {
-  long pages = 0;
-  std::FILE* const file = std::fopen("/proc/self/statm", "r");
-  bench::check(file && std::fscanf(file, "%*d %ld", &pages) == 1, "/proc/self/statm");
-  std::fclose(file);
-  return static_cast<double>(pages) * static_cast<double>(::sysconf(_SC_PAGESIZE));
-}
 
 /// Both ends of each are open in this process until the client's is on its own.
 inline int as_many_as_possible() {
@@ -50,15 +41,7 @@ template <typename F>
 void at_each_row(F f) {
   for (const char* row : {"shared", "own_buffer"}) {
     if (!bench::wanted(row)) continue;
-    const pid_t child = ::fork();
-    if (child == 0) {
-      f(row);
-      std::exit(0);
-    }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) std::exit(77);
-    bench::check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "a row ends well");
+    bench::in_a_process([&] { f(row); });
   }
 }
 
@@ -68,19 +51,20 @@ inline bool is_shared(const char* row) { return std::strcmp(row, "shared") == 0;
 /// each has been answered, and closes them all.
 class connections {
  public:
-  void begin() { before_ = resident_set(); }
+  void begin() { before_ = bench::resident_set(); }
   void end(const char* row, const char* contender) {
-    const double count = most_;
-    bench::value("idle_memory", row, contender, (resident_set() - before_) / count, count, "B");
+    const double more = bench::resident_set() - before_;
+    bench::value("idle_memory", row, contender, more / most_, most_, "B");
   }
 
  private:
   int most_ = as_many_as_possible();
   double before_ = 0;
+  static bool ask_once(const std::vector<int>& fds) { return bench::ask(fds, 1, 1); }
 
  public:
-  bench::clients warm{first, 1, 1};
-  bench::clients all{most_, 1, 1};
+  bench::connections warm{first, ask_once};
+  bench::connections all{most_, ask_once};
 };
 
 }  // namespace question

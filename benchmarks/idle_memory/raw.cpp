@@ -8,11 +8,9 @@
 
 #include "question.hpp"
 
-#include "../support/raw_ring.hpp"
+#include "../support/raw_buffers.hpp"
 
 namespace {
-
-constexpr unsigned buffers = 256;  // of 1 KiB, shared
 
 struct connection {
   int fd;
@@ -22,14 +20,7 @@ struct connection {
 
 class server {
  public:
-  explicit server(bool shared) : shared_(shared) {
-    io_uring_buf_reg registration{};
-    registration.ring_addr = reinterpret_cast<std::uintptr_t>(ring_buffers_);
-    registration.ring_entries = buffers;
-    bench::check(io_uring_register_buf_ring(ring_.get(), &registration, 0) == 0, "buffers");
-    io_uring_buf_ring_init(ring_buffers_);
-    for (unsigned id = 0; id < buffers; ++id) give_back(id);
-  }
+  explicit server(bool shared) : shared_(shared) {}
   ~server() {
     for (connection& c : all_) {
       delete[] c.space;
@@ -50,31 +41,15 @@ class server {
   }
 
  private:
-  io_uring_sqe* entry(connection& c) {
-    io_uring_sqe* e = ring_.entry();
-    if (!e) {
-      io_uring_submit(ring_.get());
-      e = ring_.entry();
-    }
-    io_uring_sqe_set_data(e, &c);
-    return e;
-  }
   void receive(connection& c) {
-    io_uring_sqe* const e = entry(c);
+    io_uring_sqe* const e = ring_.entry();
     if (shared_) {
-      io_uring_prep_recv_multishot(e, c.fd, nullptr, 0, 0);
-      e->flags |= IOSQE_BUFFER_SELECT;
-      e->buf_group = 0;
+      buffers_.receive(e, c.fd);
     } else {
       io_uring_prep_recv(e, c.fd, c.space, question::own_buffer, 0);
     }
     io_uring_sqe_set_data(e, &c);
     c.receiving = true;
-  }
-  void give_back(unsigned id) {
-    io_uring_buf_ring_add(ring_buffers_, space_[id], sizeof space_[id],
-                          static_cast<unsigned short>(id), io_uring_buf_ring_mask(buffers), 0);
-    io_uring_buf_ring_advance(ring_buffers_, 1);
   }
 
   /// How many answers that makes.
@@ -82,15 +57,15 @@ class server {
     auto* const c = static_cast<connection*>(io_uring_cqe_get_data(&cqe));
     if (shared_) {  // a byte is answered at once, and the buffer is free
       if (cqe.res == -ENOBUFS) return receive(*c), 0;
-      const unsigned id = cqe.flags >> IORING_CQE_BUFFER_SHIFT;
-      bench::check(cqe.res == 1 && ::send(c->fd, space_[id], 1, MSG_NOSIGNAL) == 1, "one byte");
-      give_back(id);
+      const unsigned id = buffers_.id(cqe);
+      bench::check(cqe.res == 1 && ::send(c->fd, buffers_[id], 1, MSG_NOSIGNAL) == 1, "one byte");
+      buffers_.give_back(id);
       if (!(cqe.flags & IORING_CQE_F_MORE)) receive(*c);
       return 1;
     }
     bench::check(cqe.res == 1, "one byte");
     if (!c->receiving) return receive(*c), 1;
-    io_uring_sqe* const e = entry(*c);
+    io_uring_sqe* const e = ring_.entry();
     io_uring_prep_send(e, c->fd, c->space, 1, MSG_NOSIGNAL);
     io_uring_sqe_set_data(e, c);
     c->receiving = false;
@@ -99,10 +74,8 @@ class server {
 
   bool shared_;
   std::deque<connection> all_;
-  alignas(4096) std::byte space_[buffers][1024];
-  alignas(4096) std::byte ring_memory_[buffers * sizeof(io_uring_buf)];
-  io_uring_buf_ring* ring_buffers_ = reinterpret_cast<io_uring_buf_ring*>(ring_memory_);
   hand::raw_ring ring_;
+  hand::raw_buffers<256, 1024> buffers_{ring_};
 };
 
 }  // namespace

@@ -10,13 +10,10 @@
 //
 // A ping-pong begins when both sleep, and each wakes the other from its sleep.
 
-#include <pthread.h>
-#include <sched.h>
-#include <unistd.h>
-
 #include <string>
 
 #include "../support/bench.hpp"
+#include "../support/cores.hpp"
 
 namespace question {
 
@@ -24,13 +21,6 @@ inline constexpr int items = 300'000;
 inline constexpr int trips = 2'000;
 
 constexpr long sum_to(long n) { return n * (n - 1) / 2; }
-
-inline void pin_this_thread(int core) {
-  cpu_set_t cores;
-  CPU_ZERO(&cores);
-  CPU_SET(static_cast<std::size_t>(core), &cores);
-  ::pthread_setaffinity_np(::pthread_self(), sizeof cores, &cores);
-}
 
 struct place {
   const char* name;
@@ -41,12 +31,11 @@ struct place {
 /// Calls f(place) for each place that this machine has.
 template <typename F>
 void at_each_place(F f) {
-  const int cores = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
   const int first = ::sched_getcpu();
-  const place places[] = {{"one_core", first, first}, {"two_cores", first, (first + 1) % cores}};
+  const place places[] = {{"one_core", first, first}, {"two_cores", first, bench::next_core()}};
   for (const place& p : places) {
     if (p.here == p.there && &p != places) continue;
-    pin_this_thread(p.here);
+    bench::pin_this_thread(p.here);
     f(p);
   }
 }

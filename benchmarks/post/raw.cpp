@@ -70,7 +70,7 @@ void items(const question::place& place) {
   bench::row row("post", name.c_str(), "raw", question::items);
   while (row.again()) {
     std::thread sender([&] {
-      question::pin_this_thread(place.there);
+      bench::pin_this_thread(place.there);
       for (int i = 0; i < question::items; ++i) {
         nodes[static_cast<std::size_t>(i)].value = i;
         box.send(nodes[static_cast<std::size_t>(i)]);

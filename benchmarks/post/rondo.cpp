@@ -19,7 +19,7 @@ rondo::task<> items(question::place place) {
     int received = 0;
     rondo::oneshot<int> ended;
     std::thread sender([&] {
-      question::pin_this_thread(place.there);
+      bench::pin_this_thread(place.there);
       for (int i = 0; i < question::items; ++i) {
         loop.post([&, i] {
           sum += i;
@@ -71,7 +71,7 @@ int main() {
     rondo::event_loop other;
     rondo::oneshot<int> stop;
     std::thread thread([&] {
-      question::pin_this_thread(place.there);
+      bench::pin_this_thread(place.there);
       other.run(stop.wait());
     });
     rondo::run(play(place, other));

@@ -20,7 +20,7 @@ void ping_pong(const char* contender) {
     std::atomic<Side*> theirs{nullptr};
     std::atomic<bool> stop{false};
     std::thread other([&] {
-      question::pin_this_thread(place.there);
+      bench::pin_this_thread(place.there);
       Side self;
       theirs.store(&self);
       theirs.notify_one();

@@ -81,10 +81,10 @@ class row {
   row(const row&) = delete;
   row& operator=(const row&) = delete;
 
-  /// For units that take a second and not a moment: one to warm up and one sample is enough.
-  row& slow() {
+  /// For samples that take long: one to warm up, and so many.
+  row& slow(int samples = 1) {
     warm_ups_ = 1;
-    samples_ = 1;
+    samples_ = samples;
     return *this;
   }
 

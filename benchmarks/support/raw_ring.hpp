@@ -32,16 +32,28 @@ class raw_ring {
 
   io_uring* get() noexcept { return &ring_; }
 
-  /// An entry of the submission queue; whoever asks has left room for it.
-  io_uring_sqe* entry() noexcept { return io_uring_get_sqe(&ring_); }
+  /// An entry of the submission queue; submits those that are there if it is full.
+  io_uring_sqe* entry() noexcept {
+    io_uring_sqe* const e = io_uring_get_sqe(&ring_);
+    if (e) return e;
+    io_uring_submit(&ring_);
+    return io_uring_get_sqe(&ring_);
+  }
 
-  /// One system call for all that was prepared, then `f(cqe)` for all that has completed.
+  /// One system call for all that was prepared, and to wait for so many completions, then `f(cqe)`
+  /// for all that are there.
   template <typename F>
-  void turn(F f) {
-    io_uring_submit_and_wait(&ring_, 1);
+  void turn(F f, unsigned wait_for = 1) {
+    io_uring_submit_and_wait(&ring_, wait_for);
     reap(f);
   }
-  /// The same, but it waits until then at most.
+  /// The same without waiting for anything.
+  template <typename F>
+  void look(F f) {
+    io_uring_submit_and_get_events(&ring_);
+    reap(f);
+  }
+  /// The same as turn(), but it waits until then at most.
   template <typename F>
   void turn_until(std::chrono::steady_clock::time_point latest, F f) {
     using namespace std::chrono;

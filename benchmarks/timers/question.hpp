@@ -8,10 +8,12 @@
 //                                     from its beginning to its end
 //   cancel_tasks, cancel_operations   per sleep of an hour, from the request that all 100,000 end
 //                                     until they have; in a task each, and without
+//   memory                            per sleep of the million, in bytes: what the program's memory
+//                                     grows by
 //
 // Nobody may wake before its time; later is for the machine to decide.
 
-#include "../support/bench.hpp"
+#include "../support/memory.hpp"
 
 #include <chrono>
 #include <vector>
@@ -48,6 +50,20 @@ inline std::vector<std::chrono::microseconds> lengths(int sleeps) {
     all.emplace_back((state >> 33) % 1'000'000);
   }
   return all;
+}
+
+/// sleep(lengths) is to sleep as the rows of sizes do.
+template <typename F>
+void memory(const char* contender, F sleep) {
+  if (!bench::wanted("memory")) return;
+  bench::in_a_process([&] {
+    const auto each = lengths(1'000'000);
+    const double before = bench::resident_set();
+    sleep(each);
+    const double count = double(each.size());
+    bench::value("timers", "memory", contender, (bench::peak_of_resident_set() - before) / count,
+                 count, "B");
+  });
 }
 
 }  // namespace question

@@ -40,26 +40,35 @@ void cancel() {
   }
 }
 
+class sleeping {
+ public:
+  void operator()(const std::vector<std::chrono::microseconds>& lengths) {
+    constexpr auto slack = std::chrono::microseconds(50);
+    int woken = 0;
+    for (const auto length : lengths) timers_.push({question::clock::now() + length, &woken});
+    while (!timers_.empty()) {
+      ring_.turn_until(timers_.first().due + slack, [](const io_uring_cqe&) {});
+      const auto now = question::clock::now();
+      while (!timers_.empty() && timers_.first().due <= now) ++*timers_.pop().woken;
+    }
+    bench::check(woken == static_cast<int>(lengths.size()), "all wake");
+  }
+
+ private:
+  hand::raw_ring ring_;
+  hand::heap<timer> timers_;
+};
+
 }  // namespace
 
 int main() {
+  question::memory("raw", [](const auto& lengths) { sleeping()(lengths); });
   cancel();
-  constexpr auto slack = std::chrono::microseconds(50);
-  hand::raw_ring ring;
-  hand::heap<timer> timers;
+  sleeping sleep;
   for (const question::size& size : question::sizes) {
     const auto lengths = question::lengths(size.sleeps);
     bench::row row = question::row("raw", size);
     row.slow();
-    while (row.again()) {
-      int woken = 0;
-      for (const auto length : lengths) timers.push({question::clock::now() + length, &woken});
-      while (!timers.empty()) {
-        ring.turn_until(timers.first().due + slack, [](const io_uring_cqe&) {});
-        const auto now = question::clock::now();
-        while (!timers.empty() && timers.first().due <= now) ++*timers.pop().woken;
-      }
-      bench::check(woken == size.sleeps, "all wake");
-    }
+    while (row.again()) sleep(lengths);
   }
 }

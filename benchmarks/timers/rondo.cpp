@@ -6,6 +6,8 @@
 
 #include <rondo/rondo.hpp>
 
+#include <span>
+
 namespace {
 
 rondo::task<> sleep(std::chrono::microseconds length, int& woken) {
@@ -41,24 +43,28 @@ rondo::task<> cancel_many() {
   co_await cancel(operations, operation);
 }
 
-rondo::task<int> ask() {
+rondo::task<> sleep_all(std::span<const std::chrono::microseconds> lengths) {
+  int woken = 0;
+  std::vector<rondo::task<>> sleepers;
+  sleepers.reserve(lengths.size());
+  for (const auto length : lengths) sleepers.push_back(sleep(length, woken));
+  co_await rondo::when_all(std::move(sleepers));
+  bench::check(woken == static_cast<int>(lengths.size()), "all wake");
+}
+
+rondo::task<> ask() {
   co_await cancel_many();
   for (const question::size& size : question::sizes) {
     const auto lengths = question::lengths(size.sleeps);
     bench::row row = question::row("rondo", size);
     row.slow();
-    while (row.again()) {
-      int woken = 0;
-      std::vector<rondo::task<>> sleepers;
-      sleepers.reserve(lengths.size());
-      for (const auto length : lengths) sleepers.push_back(sleep(length, woken));
-      co_await rondo::when_all(std::move(sleepers));
-      bench::check(woken == size.sleeps, "all wake");
-    }
+    while (row.again()) co_await sleep_all(lengths);
   }
-  co_return 0;
 }
 
 }  // namespace
 
-int main() { return rondo::run(ask()); }
+int main() {
+  question::memory("rondo", [](const auto& lengths) { rondo::run(sleep_all(lengths)); });
+  rondo::run(ask());
+}

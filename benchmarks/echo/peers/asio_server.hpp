@@ -35,15 +35,15 @@ inline asio::awaitable<void, executor> echo(socket_type peer, counter& served) {
 }
 
 inline int answer(const char* contender) {
-  for (const int connections : question::rows) {
-    bench::row row = question::row(contender, connections);
-    question::load load(connections);
+  question::at_each_size([&](const question::size& size) {
+    question::row row(contender, size);
+    question::load load(contender, size);
     asio::io_context context(ASIO_CONCURRENCY_HINT_UNSAFE);
     counter served{row, context};
     for (const int fd : load.fds) {
       asio::co_spawn(context, echo({context, asio::ip::tcp::v4(), fd}, served), asio::detached);
     }
     if (row.again()) context.run();
-  }
+  });
   return 0;
 }

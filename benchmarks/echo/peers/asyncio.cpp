@@ -4,10 +4,4 @@
 
 #include "../question.hpp"
 
-int main() {
-  for (const int connections : question::rows) {
-    question::load load(connections);
-    bench::run_python(__FILE__, "python_server.py", {"asyncio", question::name(connections)},
-                      {&load.fds});
-  }
-}
+int main() { question::serve_in_python(__FILE__, "asyncio"); }

@@ -35,9 +35,9 @@ void received(uv_stream_t* stream, ssize_t n, const uv_buf_t* buffer) {
 }  // namespace
 
 int main() {
-  for (const int connections : question::rows) {
-    bench::row row = question::row("libuv", connections);
-    question::load load(connections);
+  question::at_each_size([](const question::size& size) {
+    question::row row("libuv", size);
+    question::load load("libuv", size);
     uv_loop_t loop;
     uv_loop_init(&loop);
     counter served{&row};
@@ -53,5 +53,5 @@ int main() {
     for (connection& c : all) uv_close(reinterpret_cast<uv_handle_t*>(&c.handle), nullptr);
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
-  }
+  });
 }

@@ -40,7 +40,7 @@ void items(const question::place& place) {
     long sum = 0;
     int received = 0;
     std::thread sender([&] {
-      question::pin_this_thread(place.there);
+      bench::pin_this_thread(place.there);
       for (int i = 0; i < question::items; ++i) {
         asio::post(loop, [&, i] {
           sum += i;
@@ -58,7 +58,7 @@ void ping_pong(const question::place& place) {
   asio::io_context here(1);
   asio::io_context there(1);
   std::thread other([&] {
-    question::pin_this_thread(place.there);
+    bench::pin_this_thread(place.there);
     run(there);
   });
   game g{here, there};

@@ -48,7 +48,7 @@ void ping_pong(const question::place& place) {
   here.other = &there;
   there.other = &here;
   std::thread other([&] {
-    question::pin_this_thread(place.there);
+    bench::pin_this_thread(place.there);
     uv_run(&there.loop, UV_RUN_DEFAULT);
   });
   const std::string name = question::name("ping_pong", place);

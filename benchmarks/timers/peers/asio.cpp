@@ -48,22 +48,25 @@ void cancel() {
   }
 }
 
+void sleep_all(const std::vector<std::chrono::microseconds>& lengths) {
+  int woken = 0;
+  for (const auto length : lengths) {
+    asio::co_spawn(peer::context(), sleep(length, woken), asio::detached);
+  }
+  peer::context().restart();
+  peer::context().run();
+  bench::check(woken == static_cast<int>(lengths.size()), "all wake");
+}
+
 }  // namespace
 
 int main() {
+  question::memory("asio", sleep_all);
   cancel();
   for (const question::size& size : question::sizes) {
     const auto lengths = question::lengths(size.sleeps);
     bench::row row = question::row("asio", size);
     row.slow();
-    while (row.again()) {
-      int woken = 0;
-      for (const auto length : lengths) {
-        asio::co_spawn(peer::context(), sleep(length, woken), asio::detached);
-      }
-      peer::context().restart();
-      peer::context().run();
-      bench::check(woken == size.sleeps, "all wake");
-    }
+    while (row.again()) sleep_all(lengths);
   }
 }
