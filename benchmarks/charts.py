@@ -27,7 +27,7 @@ except ImportError:
     sys.exit("charts.py: needs matplotlib (python3-matplotlib)")
 
 TOO_MUCH = 1.15
-GREY, BLUE, ORANGE, PURPLE = "#787d85", "#2477d6", "#c8690a", "#9a5fd6"
+GREY, BLUE, ORANGE, PURPLE, TEAL = "#787d85", "#2477d6", "#c8690a", "#9a5fd6", "#1a8a7d"
 WIDTH, LINE, TOP, BOTTOM, RIGHT = 9.0, 0.2, 0.6, 0.3, 0.6  # inches
 matplotlib.rcParams.update({
     "svg.fonttype": "none", "svg.hashsalt": "rondo", "font.size": 9, "ytick.major.size": 0,
@@ -183,7 +183,7 @@ def coroutines(rows):
         [(row.question, row.name) for row in rows], "What do coroutines and their tools cost?",
         "Median time of a unit, on a logarithmic scale. Less is better.", 2.4)
     styles = (("by hand", GREY, "|"), ("rondo", BLUE, "o"), ("asio", ORANGE, "s"),
-              ("asyncio", PURPLE, "^"))
+              ("go", TEAL, "v"), ("asyncio", PURPLE, "^"))
     ends = []
     for y, row in zip(ys, rows):
         names = [row.limit(), *(name for name, _, _ in styles[1:])]

@@ -7,8 +7,10 @@
 #   benchmarks/run.sh                     task, when_all, sync, channel, nop, file_read and echo
 #   benchmarks/run.sh task nop            these
 #   benchmarks/run.sh --peers             what a user would pick instead as well, and the questions
-#                                         timers, post, idle_memory and compile: about ten minutes
+#                                         timers, post, idle_memory and compile: a quarter of an hour
 #   benchmarks/run.sh --gate              exit 1 if a row of rondo is over 1.15 times its limit
+#
+# Installs what is missing first (Debian and Ubuntu; see cmake/install-packages.sh).
 #
 # Options:
 #   --rounds N         how often each contender runs (5; 3 with --peers)
@@ -56,6 +58,9 @@ fi
 [ -n "$rounds" ] || rounds=$([ -n "$peers" ] && echo 3 || echo 5)
 [ -z "$peers" ] || export BENCH_SAMPLES=${BENCH_SAMPLES:-5}
 
+"$root/cmake/install-packages.sh" benchmarks ${peers:+peers} ||
+  echo "run.sh: goes on without what is missing" >&2
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 [ -z "$charts" ] || json=${json:-$work/json}
@@ -78,6 +83,14 @@ program() { # question contender source
   local name=bench_$1_$2 extra='' library package flags header
   if [ "${3##*.}" = py ]; then
     echo "$3"
+  elif [ "${3##*.}" = go ]; then
+    if ! command -v go >/dev/null; then
+      echo "skipped   $1/$2: needs go (golang-go)" >>"$work/skipped"
+      return 77
+    fi
+    mkdir "$work/$name.sources"
+    cp "$here/support/bench.go" "$3" "$work/$name.sources"
+    (cd "$work/$name.sources" && go build -o "$work/$name" ./*.go) >&2 && echo "$work/$name"
   elif [ -n "$build" ]; then
     find "$build" -name "$name" -type f -perm -u+x | head -n 1
   else
@@ -101,7 +114,7 @@ contenders=() # question:contender:program
 for question in "${questions[@]}"; do
   [ -d "$here/$question" ] || { echo "run.sh: no question $question in $here" >&2; exit 2; }
   sources=("$here/$question"/*.cpp)
-  [ -z "$peers" ] || sources+=("$here/$question"/peers/*.{cpp,py})
+  [ -z "$peers" ] || sources+=("$here/$question"/peers/*.{cpp,py,go})
   for source in "${sources[@]}"; do
     [ -e "$source" ] || continue
     contender=$(basename "${source%.*}")

@@ -3,10 +3,11 @@
 #
 # install-packages.sh examples [EXAMPLE]
 # install-packages.sh tests
-# install-packages.sh benchmarks
+# install-packages.sh benchmarks [peers]
 #
 # Makes sure that what the examples, the tests or the benchmarks need is on this machine. What is
-# large and only one example needs, is there for that one and for the tests. Says what is missing;
+# large and only one example needs, is there for that one and for the tests; what the benchmarks
+# compare with, when `peers` is asked for. Says what is missing;
 # on Debian and Ubuntu it installs that (with sudo when not root), elsewhere it prints the names
 # of the packages and stops. When nothing is missing it does nothing, at once.
 set -euo pipefail
@@ -40,14 +41,16 @@ tests    | command:socat                    | socat                | socat      
 tests    | command:git                      | git                  | git                | git                 | git
 tests    | command:gdb                      | gdb                  | gdb                | gdb                 | gdb
 tests    | command:redis-cli                | redis-tools          | redis              | redis               | redis
-benchmarks | path:/usr/include/asio.hpp     | libasio-dev          | asio-devel         | asio-devel          | asio
-benchmarks | library:libuv                  | libuv1-dev           | libuv-devel        | libuv-devel         | libuv
-benchmarks | module:uvloop                  | python3-uvloop       | python3-uvloop     | python3-uvloop      | python-uvloop
-benchmarks | module:aiohttp                 | python3-aiohttp      | python3-aiohttp    | python3-aiohttp     | python-aiohttp
-benchmarks | module:matplotlib              | python3-matplotlib   | python3-matplotlib | python3-matplotlib  | python-matplotlib
+benchmarks | command:python3                | python3              | python3            | python3             | python
+peers    | path:/usr/include/asio.hpp       | libasio-dev          | asio-devel         | asio-devel          | asio
+peers    | library:libuv                    | libuv1-dev           | libuv-devel        | libuv-devel         | libuv
+peers    | module:uvloop                    | python3-uvloop       | python3-uvloop     | python3-uvloop      | python-uvloop
+peers    | module:aiohttp                   | python3-aiohttp      | python3-aiohttp    | python3-aiohttp     | python-aiohttp
+peers    | module:matplotlib                | python3-matplotlib   | python3-matplotlib | python3-matplotlib  | python-matplotlib
+peers    | command:go                       | golang-go            | golang             | go                  | go
 '
 purpose=${1:-tests}
-example=${2:-}
+more=${2:-}
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 is_there() { # kind:name,name
@@ -68,8 +71,8 @@ while IFS='|' read -r use check deb fed sus arc; do
   [ -n "${check// /}" ] || continue
   use=${use// /} check=${check// /}
   case $use in
-    examples | "$purpose" | "$example") ;;
-    benchmarks) continue ;;
+    examples | "$purpose" | "$more") ;;
+    benchmarks | peers) continue ;;
     *) [ "$purpose" = tests ] || continue ;;
   esac
   if [ "$check" = command:c++,g++,clang++ ] && [ -n "${CXX:-}" ]; then

@@ -20,6 +20,7 @@
 #include "../support/clients.hpp"
 #include "../support/cores.hpp"
 #include "../support/load.hpp"
+#include "../support/other_language.hpp"
 
 namespace question {
 
@@ -85,14 +86,14 @@ void at_each_size(F f) {
   }
 }
 
-/// The server in Python that has this name there; `source` is __FILE__ of its contender.
-inline void serve_in_python(const char* source, const char* contender) {
+/// A server in another language; `source` is __FILE__ of its contender.
+inline void serve_by(const char* source, const char* script, const char* contender) {
+  bench::script server(source, script);
   at_each_size([&](const size& s) {
     load load(contender, s);
-    bench::run_python(source, "python_server.py",
-                      {contender, s.name, s.from == clients::on_another ? "wall" : "cpu",
-                       std::to_string(s.from == clients::paced ? windows : 3)},
-                      {&load.fds});
+    server.run({contender, s.name, s.from == clients::on_another ? "wall" : "cpu",
+                std::to_string(s.from == clients::paced ? windows : 3)},
+               {&load.fds});
   });
 }
 

@@ -3,10 +3,7 @@
 
 // Clients of an echo server, in a process of their own. The server gets its ends of the
 // connections, so that accepting them is no part of what is measured.
-//
-// A server in Python is a program of its own and gets them by name: run_python().
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -88,42 +85,6 @@ inline bool ask(const std::vector<int>& fds, std::size_t message, int rounds = 0
     }
     if (round == rounds) return ::recv(fds.front(), received.data(), 1, 0) <= 0;
   }
-}
-
-/// Runs a script of the question's folder with its arguments, a comma after each descriptor, and
-/// closes the server's ends here: they are the script's then. `source` is __FILE__ of a contender
-/// in peers/. Ends the program if the script was skipped or failed.
-inline void run_python(std::string source, const char* script,
-                       const std::vector<std::string>& words,
-                       const std::vector<std::vector<int>*>& groups) {
-  const std::string path = source.substr(0, source.rfind("peers/")) + script;
-  const char* const python = std::getenv("PYTHON") ? std::getenv("PYTHON") : "python3";
-  std::vector<std::string> texts{python, path};
-  texts.insert(texts.end(), words.begin(), words.end());
-  for (const auto* group : groups) {
-    std::string& list = texts.emplace_back();
-    for (const int fd : *group) list += std::to_string(fd) + ",";
-  }
-  std::vector<char*> arguments;
-  for (std::string& text : texts) arguments.push_back(text.data());
-  arguments.push_back(nullptr);
-
-  const pid_t child = ::fork();
-  if (child == 0) {
-    for (const auto* group : groups) {
-      for (const int fd : *group) ::fcntl(fd, F_SETFD, 0);
-    }
-    ::execvp(python, arguments.data());
-    std::perror(python);
-    ::_exit(127);
-  }
-  for (const auto* group : groups) {
-    for (const int fd : *group) ::close(fd);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) std::exit(77);
-  check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the script ends well");
 }
 
 }  // namespace bench

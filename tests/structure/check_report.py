@@ -32,7 +32,7 @@ for question in questions:
     for contender in contenders:
         ns = 2 if contender.stem.startswith("rondo") else 1
         lines.append(f"1 {question.name} row {contender.stem} {ns} 0 1\n")
-peers = sorted(path for path in (root / "benchmarks").glob("*/peers/*") if path.suffix in (".cpp", ".py"))
+peers = sorted(path for path in (root / "benchmarks").glob("*/peers/*") if path.suffix in (".cpp", ".py", ".go"))
 assert len(peers) > 10, peers
 unlike = [f"1 {peer.parent.parent.name} row {peer.stem} 3 0 1\n" for peer in peers]
 

@@ -4,4 +4,4 @@
 
 #include "../question.hpp"
 
-int main() { question::serve_in_python(__FILE__, "uvloop"); }
+int main() { question::serve_by(__FILE__, "python_server.py", "uvloop"); }

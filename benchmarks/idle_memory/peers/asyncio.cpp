@@ -4,10 +4,12 @@
 
 #include "../question.hpp"
 
+#include "../../support/other_language.hpp"
+
 int main() {
-  question::at_each_row([](const char* row) {
+  bench::script server(__FILE__, "python_server.py");
+  question::at_each_row([&](const char* row) {
     question::connections connections;
-    bench::run_python(__FILE__, "python_server.py", {row},
-                      {&connections.warm.fds, &connections.all.fds});
+    server.run({row}, {&connections.warm.fds, &connections.all.fds});
   });
 }
