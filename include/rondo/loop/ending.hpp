@@ -17,15 +17,15 @@
 
 #include <rondo/core/error.hpp>
 #include <rondo/loop/deadlock.hpp>
-#include <rondo/loop/engine.hpp>
+#include <rondo/loop/hosted.hpp>
 #include <rondo/loop/task_tree.hpp>
 
 namespace rondo::detail {
 
-class ending : public engine {
+class ending : public hosted {
  protected:
   ending(report_function on_report, const loop_options& options)
-      : engine(on_report, options), patience_(options.drain_timeout) {}
+      : hosted(on_report, options), patience_(options.drain_timeout) {}
   ~ending() = default;
 
   /// What is spawned now starts canceled.

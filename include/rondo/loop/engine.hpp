@@ -23,7 +23,6 @@
 #include <rondo/core/ready_queue.hpp>
 #include <rondo/core/scope.hpp>
 #include <rondo/loop/closings.hpp>
-#include <rondo/loop/embedding.hpp>
 #include <rondo/loop/flights.hpp>
 #include <rondo/loop/inbox.hpp>
 #include <rondo/loop/loop_tasks.hpp>
@@ -168,41 +167,14 @@ class engine : public loop_base {
   void wound_up() noexcept { winds_up_ = false; }
   void be_dropped() noexcept { dropped_ = true; }
 
-  /// Makes the descriptor of a loop that somebody else drives. Throws: std::system_error.
-  int embed(bool at_rest) {
-    if (!embedding_) {
-      embedding_.emplace(ring_.pollable());
-      if (at_rest) rest();
-    }
-    return embedding_->native_handle();
+  /// Hands over the requests of who cancels.
+  void send_cancels() noexcept {
+    if (has_cancels()) [[unlikely]] send_cancels_now();
   }
-  /// Somebody else waits from here on, until the next turn.
-  void rest() noexcept {
-    if (!embedding_) [[likely]] return;
-    send_cancels();
-    // The soft ring is entered in any case: its descriptor stays readable until it has looked.
-    if (ring_.has_unsubmitted() || ring_.pollable() >= 0) ring_.enter(false, nullptr);
-    ring_.be_polled();
-    const bool deaf = ring_.notify(embedding_->notices()) != 0;  // for want of memory
-    inbox_.sleeps_on(embedding_->notices());
-    embedding_->hush();  // what comes later than this is seen below, or is a new notice
-    const bool busy = !inbox_.fall_asleep() || has_ready() || flights_.any_to_cancel() || deaf ||
-                      ring_.has_unsubmitted() || ring_.has_completions() ||
-                      ring_.has_silent_work();
-    time_point alarm = busy ? at_once : next_alarm();
-    if (ring_.must_insist()) [[unlikely]] {
-      alarm = std::min(alarm, loop_clock::real_now() + std::chrono::nanoseconds(insisting_pause.tv_nsec));
-    }
-    embedding_->alarm(alarm);
-    rouse_with([](loop_base& self) noexcept {
-      static_cast<engine&>(self).embedding_->alarm(at_once);
-    });
-  }
-  void end_rest() noexcept {
-    if (!embedding_) [[likely]] return;
-    rouse_with(nullptr);
-    inbox_.sleeps_on(inbox_.native_handle());
-    inbox_.wake_up();
+  [[nodiscard]] bool has_cancels() const noexcept { return flights_.any_to_cancel(); }
+
+  [[nodiscard]] time_point next_alarm() noexcept {
+    return time_.is_virtual() ? next_virtual_alarm() : time_.next_alarm();
   }
 
   inbox inbox_;
@@ -213,7 +185,6 @@ class engine : public loop_base {
 
  private:
   static constexpr unsigned resumptions_a_turn = 64;
-  static constexpr time_point at_once = timekeeper::at_once;
 
   void run_some(unsigned limit) noexcept {
     if (watch_) [[unlikely]] return watch_->run_ready(*this, limit);
@@ -244,9 +215,6 @@ class engine : public loop_base {
            outside().certain == 0 && outside().possible == 0;
   }
 
-  [[nodiscard]] time_point next_alarm() noexcept {
-    return time_.is_virtual() ? next_virtual_alarm() : time_.next_alarm();
-  }
   [[nodiscard, gnu::cold]] time_point next_virtual_alarm() noexcept {
     return time_.next_alarm(timekeeper::pending{
         .ends_by_itself = flights_.any_ends() || outside().certain != 0,
@@ -295,9 +263,6 @@ class engine : public loop_base {
     entry->user_data = 0;
   }
 
-  void send_cancels() noexcept {
-    if (flights_.any_to_cancel()) [[unlikely]] send_cancels_now();
-  }
   [[gnu::noinline]] void send_cancels_now() noexcept {
     while (flights_.any_to_cancel()) {
       io_uring_sqe* const entry = reserve();
@@ -344,7 +309,6 @@ class engine : public loop_base {
   closings closings_;
   loop_tasks tasks_;
   own_poll wake_poll_;
-  std::optional<embedding> embedding_;
   std::optional<work_watch> watch_;
   bool winds_up_ = false;
   bool dropped_ = false;
