@@ -340,6 +340,49 @@ POSTGRES_TEST("a transaction that another task begins meanwhile is refused, and 
   CHECK(left == 1);
 }
 
+POSTGRES_TEST("what another task asks of a connection that has a transaction open is refused") {
+  auto c = co_await with_table(server);
+  const postgres::statement prepared = co_await c.prepare("insert into t values (7)");
+  rondo::event begun, end;
+  auto first = rondo::spawn(
+      throws_oops(c.transaction(insert_and_fail_after, 1, std::ref(begun), std::ref(end))));
+  co_await begun.wait();
+  std::vector<std::string> said;
+  said.push_back(co_await complaint(c.query("insert into t values (2)")));
+  said.push_back(co_await complaint(c.query(prepared)));
+  said.push_back(co_await complaint(c.prepare("select 1")));
+  said.push_back(co_await complaint(c.pipeline()));
+  said.push_back(co_await complaint(c.copy_in("copy t from stdin")));
+  said.push_back(co_await complaint(c.copy_out("copy t to stdout")));
+  for (const std::string& each : said) {
+    CHECK(has(each, "another task has a transaction open"));
+    CHECK(has(each, "postgres::pool"));
+  }
+  end.set();
+  const bool threw = co_await std::move(first);
+  CHECK(threw);
+  co_await c.query(prepared);
+  const auto rows = co_await c.query("select array_agg(x) from t");
+  CHECK(rows[0].get<std::vector<int>>(0) == std::vector{7});
+}
+
+POSTGRES_TEST("a statement of a body is refused while one of its tasks has a savepoint open") {
+  auto c = co_await with_table(server);
+  const auto body = [](postgres::connection& t) -> task<> {
+    rondo::event begun, end;
+    auto inner = rondo::spawn(t.transaction(insert_and_wait_for, 1, std::ref(begun), std::ref(end)));
+    co_await begun.wait();
+    const std::string said = co_await complaint(insert(t, 2));
+    CHECK(has(said, "another task has a transaction open"));
+    end.set();
+    co_await std::move(inner);
+    co_await insert(t, 3);
+  };
+  co_await c.transaction(body);
+  const auto rows = co_await c.query("select array_agg(x order by x) from t");
+  CHECK(rows[0].get<std::vector<int>>(0) == std::vector{1, 3});
+}
+
 POSTGRES_TEST("the first transaction does not notice one that was refused, and is committed") {
   auto c = co_await with_table(server);
   rondo::event begun, end;
@@ -461,9 +504,9 @@ POSTGRES_TEST("a transaction that ends before one that was begun in it ends the 
     co_await u.query("insert into late_transactions default values");
   };
   const auto body = [&](postgres::connection& t) -> task<> {
+    co_await t.query("insert into late_transactions default values");
     late = rondo::spawn(t.transaction(inner, std::ref(begun), std::ref(end)));
     co_await begun.wait();
-    co_await t.query("insert into late_transactions default values");
   };
   const std::string said = co_await complaint(c.transaction(body));
   CHECK(has(said, "before one that was begun in it"));

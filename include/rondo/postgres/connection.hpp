@@ -39,7 +39,8 @@ namespace rondo::postgres {
 
 /// For all that waits:
 /// Keep alive: the connection; arguments are copied.
-/// In flight: one at a time, or std::logic_error.
+/// In flight: one at a time, or std::logic_error; and nothing of other tasks while one has a
+/// transaction open, which theirs would be a part of.
 /// Canceled: the server is asked to stop, with the protocol's own request, and what is under way is
 /// read to its end; then the connection can be used again. If the server had done the work by then,
 /// that counts. A server that does not stop within cancel_timeout loses the connection.
@@ -73,7 +74,7 @@ class connection {
   /// makes a savepoint, and ends before that body does; otherwise that is an error
   /// (std::logic_error), and the connection is given up.
   ///
-  /// In flight: one at a time, or std::logic_error; another task's is refused.
+  /// In flight: one at a time, or std::logic_error.
   /// Gives: what body gives. Throws: what body throws; error, when the server does not commit;
   /// std::logic_error, when the body has ended the transaction itself.
   /// Canceled: as long as the server was not told to commit. From then on its answer counts, for

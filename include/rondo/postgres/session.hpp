@@ -38,7 +38,12 @@
 
 namespace rondo::postgres::detail {
 
-class bracket;  // transaction.hpp
+/// A transaction that is open; see transaction.hpp. Numbers grow, so what is in one is in those,
+/// too, that are still open and have a smaller number.
+struct open_transaction {
+  std::uint64_t number = 0;
+  open_transaction* around = nullptr;  // the next one outwards
+};
 
 class session : public wire {
  public:
@@ -47,10 +52,12 @@ class session : public wire {
     RONDO_ASSERT(!in_turn_, "a postgres::connection was destroyed before a stream of it");
   }
 
-  /// The one that has something under way. Throws: std::logic_error when there is one already.
+  /// The one that has something under way. Throws: std::logic_error when there is one already, or
+  /// another task has a transaction open.
   class turn {
    public:
-    explicit turn(session& s) : session_(&s) { s.begin_turn(); }
+    explicit turn(session& s) : turn(s, s.transaction_of_task.get()) {}
+    turn(session& s, std::uint64_t in_transaction) : session_(&s) { s.begin_turn(in_transaction); }
     turn(turn&& other) noexcept : session_(std::exchange(other.session_, nullptr)) {}
     turn& operator=(turn&&) = delete;
     ~turn() {
@@ -109,11 +116,16 @@ class session : public wire {
   std::chrono::nanoseconds cancel_timeout = std::chrono::seconds(5);
 
   // The innermost transaction that is open, and the number of the one that a task is in; 0: none.
-  bracket* innermost = nullptr;
+  open_transaction* innermost = nullptr;
   context_var<std::uint64_t> transaction_of_task;
 
  private:
-  void begin_turn() {
+  void begin_turn(std::uint64_t in_transaction) {
+    if (innermost != nullptr && innermost->number > in_transaction) {
+      throw std::logic_error(
+          "rondo: a postgres::connection was used while another task has a transaction open on it; "
+          "use a connection of its own, from a postgres::pool");
+    }
     if (in_turn_) {
       throw std::logic_error(
           "rondo: a postgres::connection does one thing at a time; use a postgres::pool, or a "

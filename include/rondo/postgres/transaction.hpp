@@ -8,9 +8,9 @@
 //                   -> canceled           -> rollback, likewise
 //
 // One inside another is a savepoint. The server has one transaction for each connection, whoever
-// speaks, so two tasks that began one each would undo each other's work. They are told apart by
-// their context: what a body awaits, starts or spawns sees the number of its transaction there, and
-// who does not see that of the innermost one is refused.
+// speaks, so two tasks that began one each would undo each other's work, and that of those who only
+// send a statement. They are told apart by their context: what a body awaits, starts or spawns sees
+// the number of its transaction there, and who does not see that of the innermost one is refused.
 
 #include <atomic>
 #include <chrono>
@@ -61,41 +61,40 @@ using body_result = await_result_t<decltype(call_body(
     std::declval<F&>(), std::declval<connection&>(), std::declval<Args&>()...))>;
 
 /// The statements around a transaction, or around one inside another.
-class bracket {
+class bracket : open_transaction {
  public:
   explicit bracket(session& s) noexcept : session_(s) {}
   bracket(const bracket&) = delete;
   bracket& operator=(const bracket&) = delete;
   /// Not always the innermost one: a task that was spawned in it may have begun one, and be late.
   ~bracket() {
-    for (bracket** at = &session_.innermost; *at != nullptr; at = &(*at)->around_) {
+    for (open_transaction** at = &session_.innermost; *at != nullptr; at = &(*at)->around) {
       if (*at != this) continue;
-      *at = around_;
+      *at = around;
       return;
     }
   }
 
-  /// What the context of all that is in it has for session::transaction_of_task. Numbers grow, so
-  /// what is in one is in those, too, that are still open and have a smaller number.
-  [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
+  /// What the context of all that is in it has for session::transaction_of_task.
+  using open_transaction::number;
 
   /// Throws: std::logic_error for who is not in the innermost one.
   [[nodiscard]] task<> open() {
     const std::uint64_t mine = co_await session_.transaction_of_task;
-    bracket* const innermost = session_.innermost;
-    if (innermost != nullptr && innermost->number_ > mine) {
+    open_transaction* const innermost = session_.innermost;
+    if (innermost != nullptr && innermost->number > mine) {
       throw std::logic_error(
           "rondo: a transaction was begun while another task has one open on the connection; use "
           "a connection of its own, from a postgres::pool");
     }
-    around_ = innermost;
-    if (around_ != nullptr) depth_ = around_->depth_ + 1;
-    number_ = ++last_number;
+    around = innermost;
+    if (around != nullptr) depth_ = static_cast<bracket*>(around)->depth_ + 1;
+    number = ++last_number;
     session_.innermost = this;
     co_await settle();
     outermost_ = is_over();
-    if (outermost_ && around_ != nullptr) throw over();
-    co_await session_.execute(request(opening()));
+    if (outermost_ && around != nullptr) throw over();
+    co_await tell(opening());
   }
   /// Canceled: the server has been told, and is waited for within cancel_timeout; then the
   /// connection is ended.
@@ -146,7 +145,7 @@ class bracket {
     rows done;
     told_ = true;
     try {
-      done = co_await session_.execute(request(closing()));
+      done = co_await tell(closing());
     } catch (const error& e) {
       if (was_broken || e.kind() != error_kind::connection_lost) throw;
       throw lost(e);
@@ -161,14 +160,21 @@ class bracket {
   [[nodiscard]] task<bool> undo() {
     co_await settle();
     if (is_over()) co_return told_;
-    co_await session_.execute(request(undoing()));
+    co_await tell(undoing());
     co_return true;
+  }
+  /// Whoever's task this is.
+  [[nodiscard]] task<rows> tell(std::string statement) {
+    const session::turn mine(session_, number);
+    const request r(std::move(statement));
+    result_handle last = co_await session_.exchange(r);
+    co_return session_.checked(std::move(last), r.sql());
   }
   /// What somebody left comes to its end first: only then is it known what has become of the
   /// transaction.
   [[nodiscard]] task<> settle() {
     if (!session_.is_left()) co_return;
-    const session::turn mine(session_);
+    const session::turn mine(session_, number);
     co_await session_.begin();
   }
   [[nodiscard]] bool is_over() const noexcept {
@@ -221,8 +227,6 @@ class bracket {
   static inline std::atomic<std::uint64_t> last_number{0};
 
   session& session_;
-  bracket* around_ = nullptr;  // the next one outwards
-  std::uint64_t number_ = 0;   // since it is open
   unsigned depth_ = 0;
   bool outermost_ = true;
   bool told_ = false;  // the server, to commit, or the caller, that it has done so
@@ -237,7 +241,7 @@ task<body_result<F, Args...>> run_transaction(session& s, connection& c, F body,
   bracket around(s);
   co_await around.open();
   try {
-    auto work = with_context(s.transaction_of_task, around.number(), call_body(body, c, args...));
+    auto work = with_context(s.transaction_of_task, around.number, call_body(body, c, args...));
     if constexpr (std::is_void_v<value_type>) {
       co_await std::move(work);
     } else {
