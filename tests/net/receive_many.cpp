@@ -11,6 +11,7 @@
 #include <optional>
 #include <rondo/net/serve.hpp>
 #include <rondo/net/tcp.hpp>
+#include <rondo/net/unix.hpp>
 #include <rondo/testing.hpp>
 #include <string>
 #include <thread>
@@ -184,6 +185,36 @@ LOOP_TEST("what came before an error is given before it") {
   CHECK(text_of(before) == "before");
   const std::error_code code = co_await next_code(chunks);
   CHECK(code == std::errc::connection_reset);
+}
+
+LOOP_TEST("a reset that is there with the data before it is not overlooked") {
+  for (const std::size_t pieces : {1, 20, 40}) {  // the kernel receives 32 in a row, then it polls
+    buffer_ring ring{256, 16};
+    tcp_ends ends = co_await tcp_pair();
+    auto chunks = ends.b.receive_many(ring);
+    const std::string sent(16 * pieces, 'x');
+    send(ends.a, sent);
+    reset(ends.a);
+    co_await settle();
+    std::string all;
+    while (all.size() < sent.size()) all += text_of(co_await next_of(chunks));
+    CHECK(all == sent);
+    const std::error_code code = co_await next_code(chunks);
+    CHECK(code == std::errc::connection_reset);
+  }
+}
+
+LOOP_TEST("the end of a Unix peer that is there with the data before it is not overlooked") {
+  for (const std::size_t pieces : {1, 20, 40}) {
+    buffer_ring ring{256, 16};
+    auto [a, b] = socket_pair();
+    auto chunks = b.receive_many(ring);
+    const std::string sent(16 * pieces, 'x');
+    co_await a.write(sent);
+    co_await a.close();
+    const std::string all = co_await all_chunks_of(chunks);
+    CHECK(all == sent);
+  }
 }
 
 LOOP_TEST("what is not connected is an error") {

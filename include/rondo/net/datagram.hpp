@@ -89,15 +89,13 @@ class receive_from_many_source : public receive_many_source {
   static constexpr const char* name = "receive";
 
   receive_from_many_source(buffer_group_ref group, int fd) noexcept
-      : receive_many_source(std::move(group)) {
-    int family = AF_INET;
-    socklen_t size = sizeof family;
-    ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size);
-    const std::size_t room = family == AF_UNIX ? datagram::unix_name : datagram::ip_name;
+      : receive_many_source(std::move(group), fd) {
+    const std::size_t room = domain_of(fd) == AF_UNIX ? datagram::unix_name : datagram::ip_name;
     message_.msg_namelen = static_cast<socklen_t>(room);
   }
   void prepare(io_uring_sqe& e, int fd) noexcept {
     io_uring_prep_recvmsg_multishot(&e, fd, &message_, 0);
+    e.ioprio |= IORING_RECVSEND_POLL_FIRST;  // whoever finds no buffer has something to receive
     choose_buffer(e);
   }
   [[nodiscard]] datagram take() noexcept {

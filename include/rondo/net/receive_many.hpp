@@ -10,9 +10,11 @@
 // A stream keeps at most about a quarter of the ring's buffers for its consumer, so that one that is
 // slow does not starve the others; the rest of what its peer sends waits in the socket. Kernel: 6.0.
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <sys/socket.h>
 #include <utility>
 
 #include <rondo/io/buffer_ring.hpp>
@@ -25,7 +27,8 @@ class receive_many_source {
   using value_type = buffer_ring::chunk;
   static constexpr const char* name = "recv";
 
-  explicit receive_many_source(buffer_group_ref group) noexcept : group_(std::move(group)) {}
+  receive_many_source(buffer_group_ref group, int fd) noexcept
+      : group_(std::move(group)), is_unix_(domain_of(fd) == AF_UNIX) {}
   receive_many_source(receive_many_source&&) noexcept = default;  // nothing came yet
   receive_many_source& operator=(receive_many_source&&) = delete;
   ~receive_many_source() {
@@ -33,11 +36,25 @@ class receive_many_source {
   }
 
   [[nodiscard]] int begin(engine& loop) noexcept { return group_->join(loop); }
+  /// Goes on, tried first, if there is a buffer: while nothing has come, the kernel gives that back.
+  /// Otherwise it receives once, polled first: whoever finds no buffer then has something to
+  /// receive.
+  ///
+  /// When one that goes on was polled, and there were data with an error right behind them, or, from
+  /// a Unix socket, the end, Linux 6.18 gives the data and then waits for something to come. So it is
+  /// not polled first, never of a Unix socket, and see in_doubt_.
   void prepare(io_uring_sqe& e, int fd) noexcept {
-    io_uring_prep_recv_multishot(&e, fd, nullptr, 0, 0);
+    io_uring_prep_recv(&e, fd, nullptr, 0, 0);
+    polls_first_ = is_unix_ || group_->available() == 0;
+    e.ioprio = polls_first_ ? IORING_RECVSEND_POLL_FIRST : IORING_RECV_MULTISHOT;
     choose_buffer(e);
+    in_a_row_ = 0;
+    in_doubt_ = false;
   }
   [[nodiscard]] arrival arrived(int result, std::uint32_t flags) noexcept {
+    const bool there_is_more = (flags & IORING_CQE_F_SOCK_NONEMPTY) != 0;
+    in_doubt_ = !there_is_more && in_a_row_ == many_in_a_row;
+    in_a_row_ = !there_is_more ? 0 : std::min<std::uint8_t>(in_a_row_ + 1, many_in_a_row);
     if ((flags & IORING_CQE_F_BUFFER) != 0) {
       keep(static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT), result);
     } else {
@@ -46,11 +63,13 @@ class receive_many_source {
     if (result > 0) return arrival::kept;
     if (result == 0) return arrival::end;
     if (result != -ENOBUFS) return arrival::error;
-    return group_->available() != 0 ? arrival::nothing : arrival::too_early;
+    return polls_first_ && group_->available() == 0 ? arrival::too_early : arrival::nothing;
   }
 
   [[nodiscard]] bool empty() const noexcept { return kept_ == 0; }
-  [[nodiscard]] bool full() const noexcept { return kept_ >= group_->fair_share(); }
+  [[nodiscard]] bool full() const noexcept {
+    return kept_ >= group_->fair_share() || in_doubt_;
+  }
   [[nodiscard]] buffer_ring::chunk take() noexcept { return {group_, pop()}; }
   void discard() noexcept {
     while (!empty()) group_->give_back(pop());
@@ -70,11 +89,14 @@ class receive_many_source {
   void passed() noexcept { group_->wake_one(); }
 
  protected:
-  /// Polled first, so that a buffer is asked for only when there is something to put in it: whoever
-  /// finds none has something to receive.
+  static int domain_of(int fd) noexcept {
+    int domain = -1;
+    socklen_t size = sizeof domain;
+    ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+    return domain;
+  }
   void choose_buffer(io_uring_sqe& e) const noexcept {
     e.flags |= IOSQE_BUFFER_SELECT;
-    e.ioprio |= IORING_RECVSEND_POLL_FIRST;
     e.buf_group = group_->id();
   }
 
@@ -95,6 +117,13 @@ class receive_many_source {
   }
 
   buffer_group_ref group_;
+  // After 32 buffers in a row the kernel polls, with data there. When it has received those it is
+  // asked anew: it may have overlooked what is behind them.
+  static constexpr std::uint8_t many_in_a_row = 16;
+  bool is_unix_ : 1;
+  bool polls_first_ : 1 = true;
+  bool in_doubt_ : 1 = false;
+  std::uint8_t in_a_row_ = 0;
   std::uint16_t kept_ = 0;  // at most 32768
   std::uint16_t first_ = 0;
   std::uint16_t last_ = 0;

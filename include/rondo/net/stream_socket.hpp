@@ -57,7 +57,8 @@ class stream_socket : public socket_base {
   /// at the end. Not together with read.
   /// Throws (next): std::system_error; EBUSY when the ring is in use by another loop.
   [[nodiscard]] io::multishot<receive_many_source> receive_many(buffer_ring& ring) & {
-    return io::multishot<receive_many_source>(native_handle(), receive_many_source(ring.group()));
+    const int fd = native_handle();
+    return io::multishot<receive_many_source>(fd, receive_many_source(ring.group(), fd));
   }
 
   /// Writes everything. Keep alive: the buffer, unless it is given away (an rvalue string or
