@@ -2,8 +2,13 @@
 
 #include <rondo/loop/backend.hpp>
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 #include "support/loop_test.hpp"
 
@@ -50,6 +55,38 @@ TEST_CASE("where io_uring works, it is what automatic takes, and it says with wh
     const choice c = chosen_with(backend::automatic);
     CHECK(c.which == backend::io_uring);
     CHECK_THAT(c.reason, ContainsSubstring("io_uring: "));
+  }
+}
+
+TEST_CASE("a loop of a program without standard input and output takes their numbers for nothing") {
+  for (const backend which : {backend::epoll, backend::automatic}) {
+    std::array<int, 3> kept{};
+    for (int fd = 0; fd < 3; ++fd) {
+      kept[static_cast<std::size_t>(fd)] = ::fcntl(fd, F_DUPFD_CLOEXEC, 10);
+      ::close(fd);
+    }
+    int closed = 0;
+    bool told = false;
+    {
+      rondo::event_loop loop(with_backend(which));
+      static_cast<void>(loop.native_handle());
+      loop.run([](bool& error) -> rondo::task<> {
+        co_await rondo::sleep_for(std::chrono::milliseconds(1));
+        try {
+          auto input = rondo::standard_input();
+        } catch (const std::system_error& e) {
+          error = e.code() == std::errc::bad_file_descriptor;
+        }
+      }(told));
+      for (int fd = 0; fd < 3; ++fd) closed += ::fcntl(fd, F_GETFD) < 0;
+    }
+    for (int fd = 0; fd < 3; ++fd) {
+      const int there = kept[static_cast<std::size_t>(fd)];
+      if (there >= 0) ::dup2(there, fd);
+      ::close(there);
+    }
+    CHECK(closed == 3);
+    CHECK(told);
   }
 }
 

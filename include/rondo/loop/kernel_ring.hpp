@@ -16,6 +16,7 @@
 
 #include <rondo/loop/backend.hpp>
 #include <rondo/loop/liburing.hpp>
+#include <rondo/loop/own_descriptor.hpp>
 
 namespace rondo::detail {
 
@@ -52,6 +53,8 @@ class kernel_ring {
       ring_failure failure = ask_opcodes(queues, known);
       const bool too_old = (params.features & needed) != needed || !known[IORING_OP_SENDMSG_ZC];
       if (failure.error == 0 && too_old) failure = {EINVAL, "io_uring_setup"};
+      queues.ring_fd = queues.enter_ring_fd = out_of_the_way(queues.ring_fd);
+      if (failure.error == 0 && queues.ring_fd < 0) failure = {errno, "fcntl"};
       if (failure.error == 0) {
         io_uring_ring_dontfork(&queues);
       } else {
