@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <chrono>
+#include <filesystem>
 #include <future>
 #include <map>
 #include <optional>
@@ -87,6 +88,20 @@ LOOP_TEST("a directory of thousands is listed whole, whatever the length of the 
   const auto found = co_await names_in(folder / "");
   const bool same = found == made;
   CHECK(same);
+}
+
+LOOP_TEST("a directory that is removed while it is listed ends there") {
+  const temporary_folder folder;
+  const std::string directory = folder / "short-lived";
+  REQUIRE(std::filesystem::create_directory(directory));
+  for (int i = 0; i < 3000; ++i) ::close(::creat((directory + "/" + std::to_string(i)).c_str(), 0600));
+  auto entries = list_directory(directory);
+  const auto first = co_await entries.next();
+  REQUIRE(first.has_value());
+  std::filesystem::remove_all(directory);
+  int more = 0;
+  while (auto entry = co_await entries.next()) ++more;
+  CHECK(more < 3000);
 }
 
 LOOP_TEST("what cannot be listed is an error that names the path, at the first entry") {

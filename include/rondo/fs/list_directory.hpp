@@ -163,10 +163,11 @@ inline directory_entry::directory_entry(std::string_view directory, std::string_
 inline int directory_stream::read_entries(state* s) noexcept {
   const long n = ::syscall(SYS_getdents64, s->folder.native_handle(), s->entries.data(),
                            s->entries.size());
-  if (n < 0) return -errno;
+  const bool removed = n < 0 && errno == ENOENT;  // the directory itself, meanwhile
+  if (n < 0 && !removed) return -errno;
   s->at = 0;
-  s->size = static_cast<std::size_t>(n);
-  s->ended = n == 0;
+  s->size = removed ? 0 : static_cast<std::size_t>(n);
+  s->ended = s->size == 0;
   return 0;
 }
 
