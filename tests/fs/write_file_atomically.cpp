@@ -106,6 +106,32 @@ LOOP_TEST("an error names the path, and leaves the old file and nothing else") {
   CHECK(files_in(d.folder / "") == 2);
 }
 
+ON_BOTH_RINGS("a directory that may be written and not opened leaves the old file and nothing else", {
+  const temporary_folder folder;
+  const std::string directory = folder / "closed";
+  REQUIRE(::mkdir(directory.c_str(), 0700) == 0);
+  put(directory + "/a", "old");
+  constexpr unsigned nobody = 65534;
+  const bool root = ::geteuid() == 0;
+  REQUIRE((!root || ::chown(directory.c_str(), nobody, nobody) == 0));
+  REQUIRE(::chmod((folder / "").c_str(), 0711) == 0);
+  REQUIRE(::chmod(directory.c_str(), 0300) == 0);
+  const int status = in_child([&] {
+    if (root && (::setgid(nobody) != 0 || ::setuid(nobody) != 0)) return 77;
+    try {
+      rondo::run(write_file_atomically(directory + "/a", "new"));
+    } catch (const std::system_error& e) {
+      return e.code() == std::errc::permission_denied ? 7 : 1;
+    }
+    return 2;
+  });
+  REQUIRE(::chmod(directory.c_str(), 0700) == 0);
+  if (exited_with(status, 77)) SKIP("needs to become somebody else");
+  CHECK(exited_with(status, 7));
+  CHECK(text_in(directory + "/a") == "old");
+  CHECK(files_in(directory) == 1);
+})
+
 ON_BOTH_RINGS("a disk that is full half-way leaves the old file and nothing else", {
   const temporary_folder folder;
   const int status = in_child([&folder] {

@@ -94,13 +94,14 @@ task<> set_permissions(file& f, int permissions) {
   if (error != 0) throw std::system_error(error, std::system_category());
 }
 
-/// The step, and its record in the directory.
+/// The step, and its record in the directory, which is open by then: who may not open it is told
+/// before.
 template <typename = on_use>
 task<> take_the_name(const std::string& temporary, const path_argument& path) {
-  co_await io::renameat(AT_FDCWD, temporary, AT_FDCWD, path.c_str());
   const std::string directory(directory_of(path.c_str()));
   const descriptor opened = co_await io::openat(
       AT_FDCWD, directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY);
+  co_await io::renameat(AT_FDCWD, temporary, AT_FDCWD, path.c_str());
   co_await io::fsync(opened.native_handle());
 }
 
