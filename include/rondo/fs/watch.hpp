@@ -57,7 +57,9 @@ class [[nodiscard("the events are lost with the stream")]] watch_stream {
  public:
   /// Waits for the next event. Gives: an optional; empty when what is watched has been removed or
   /// unmounted, and after close(). The kernel says that something was removed when nobody has it open
-  /// any more. Throws: std::system_error. Canceled: nothing is lost.
+  /// any more. After IN_Q_OVERFLOW that may be among what is lost, and nothing comes any more: look
+  /// whether what is watched is there, and watch it anew.
+  /// Throws: std::system_error. Canceled: nothing is lost.
   auto next() & { return detail::next_event_description<detail::inotify_format>(*events_); }
 
   /// Ends the stream. A next() that another task awaits ends, and gives nothing.
