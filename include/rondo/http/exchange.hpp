@@ -101,6 +101,7 @@ class exchange : transfer, deadlines {
 
   static void due(timer& self) noexcept;
   static void has_ended(transfer& self, CURLcode code, int error) noexcept;
+  [[nodiscard]] bool has_whole_answer() const noexcept;
   void conclude(CURLcode code, int error) noexcept;
   [[nodiscard]] bool collect() noexcept;
   void note_origin();
@@ -266,7 +267,16 @@ inline void exchange::has_ended(transfer& self, CURLcode code, int error) noexce
   t.over();
 }
 
+/// Over HTTP/2 a server that has answered may refuse to hear the rest of the request. That is the
+/// stream's last word then, and an error for libcurl (8.14, for one).
+inline bool exchange::has_whole_answer() const noexcept {
+  const auto length = info<curl_off_t>(easy.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T);
+  return has_whole_head_ && length >= 0 &&
+         length == info<curl_off_t>(easy.get(), CURLINFO_SIZE_DOWNLOAD_T);
+}
+
 inline void exchange::conclude(CURLcode code, int error) noexcept {
+  if (code == CURLE_HTTP2_STREAM && has_whole_answer()) code = CURLE_OK;
   if (code == CURLE_OK && error == 0) {
     const bool in_head = !has_whole_head_ && !no_memory_;  // libcurl takes that for the end
     if (!in_head && !no_memory_ && collect()) return;
