@@ -116,6 +116,7 @@ class exchange : transfer, deadlines {
   timeout_kind exceeded_ = timeout_kind::none;  // the limit that it was given up for
   outcome how_ = outcome::value;
   CURLcode not_resumed_ = CURLE_OK;  // why
+  curl_off_t body_taken_ = 0;  // bytes, of all bodies
   bool has_whole_head_ = false;
   bool no_memory_ = false;  // in a callback
   bool wrong_loop_ = false;
@@ -206,7 +207,9 @@ inline std::size_t exchange::on_body(char* bytes, std::size_t, std::size_t size,
   t.first_byte();
   if (t.no_memory_) return size + 1;  // after a gap nothing more is taken
   try {
-    return t.take_body(std::string_view(bytes, size)) ? size : std::size_t{CURL_WRITEFUNC_PAUSE};
+    if (!t.take_body(std::string_view(bytes, size))) return std::size_t{CURL_WRITEFUNC_PAUSE};
+    t.body_taken_ += static_cast<curl_off_t>(size);
+    return size;
   } catch (const std::bad_alloc&) {
     t.no_memory_ = true;
   } catch (const std::length_error&) {
@@ -268,11 +271,11 @@ inline void exchange::has_ended(transfer& self, CURLcode code, int error) noexce
 }
 
 /// Over HTTP/2 a server that has answered may refuse to hear the rest of the request. That is the
-/// stream's last word then, and an error for libcurl (8.14, for one).
+/// stream's last word then, and an error for libcurl (8.14, for one). Only of an answer that says how
+/// long it is, and is not compressed, it is known that all of it was taken.
 inline bool exchange::has_whole_answer() const noexcept {
   const auto length = info<curl_off_t>(easy.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T);
-  return has_whole_head_ && length >= 0 &&
-         length == info<curl_off_t>(easy.get(), CURLINFO_SIZE_DOWNLOAD_T);
+  return has_whole_head_ && length == body_taken_;
 }
 
 inline void exchange::conclude(CURLcode code, int error) noexcept {
