@@ -40,9 +40,10 @@ class receive_many_source {
   /// Otherwise it receives once, polled first: whoever finds no buffer then has something to
   /// receive.
   ///
-  /// When one that goes on was polled, and there were data with an error right behind them, or, from
-  /// a Unix socket, the end, Linux 6.18 gives the data and then waits for something to come. So it is
-  /// not polled first, never of a Unix socket, and see in_doubt_.
+  /// When one that goes on polls, and there are data with an error right behind them, or, from a Unix
+  /// socket, the end, Linux 6.18 gives the data and then waits for something to come. So it is not
+  /// polled first, never of a Unix socket, and see in_doubt_. (While it waits, two events at once are
+  /// told apart by Linux 6.1 and by 6.18.44; between those, some may overlook the error.)
   void prepare(io_uring_sqe& e, int fd) noexcept {
     io_uring_prep_recv(&e, fd, nullptr, 0, 0);
     polls_first_ = is_unix_ || group_->available() == 0;
@@ -117,8 +118,8 @@ class receive_many_source {
   }
 
   buffer_group_ref group_;
-  // After 32 buffers in a row the kernel polls, with data there. When it has received those it is
-  // asked anew: it may have overlooked what is behind them.
+  // When it was asked, the kernel tries 32 times (MULTISHOT_MAX_RETRY), then it polls, with data
+  // there. After so many in a row, and fewer to be sure, it is asked anew when it has received them.
   static constexpr std::uint8_t many_in_a_row = 16;
   bool is_unix_ : 1;
   bool polls_first_ : 1 = true;
