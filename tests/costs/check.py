@@ -7,9 +7,11 @@ of two lengths of it.
     check.py instructions|system_calls PROGRAM COMPILER
 
 The most instructions are what GCC 12.2 needs and 6 %, whose optimizer they were measured with (14.2
-is at most 4 % above); others may need 20 % more. The system calls are exact.
+is at most 4 % above); others may need 20 % more. The system calls are exact, but for a look at the
+outside more or less.
 """
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -45,7 +47,9 @@ def run(command, backend):
 
 
 def runs(tool, program, backend):
-    return run([*tool, program, "await", "1"], backend).returncode == 0
+    done = run([*tool, program, "await", "1"], backend)
+    assert done.returncode == 0 or tool or "io_uring" in done.stderr, done  # refused, not broken
+    return done.returncode == 0
 
 
 def instructions(program, row, count, backend):
@@ -76,6 +80,8 @@ try:
         skip(f"{tool[0]} cannot run programs here")
 except FileNotFoundError:
     skip(f"needs {tool[0]}")
+if what == "instructions" and platform.machine() != "x86_64":
+    skip("the numbers are of x86-64")
 if what == "instructions" and "io_uring" not in backends:
     skip("needs io_uring")
 
@@ -93,7 +99,7 @@ for row, (most, *calls) in ROWS.items():
             continue
         found = unit(measure, program, row, backend)
         print(f"{row:<17} {found:7.4f} system calls on {backend}, {wanted:.4f} are wanted")
-        if abs(found - wanted) > 0.005:
+        if abs(found - wanted) > 0.001:
             wrong.append(f"{row} takes {found:.4f} system calls on {backend}, not {wanted:.4f}")
 if wrong:
     sys.exit("\n".join(wrong))

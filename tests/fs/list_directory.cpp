@@ -101,7 +101,7 @@ LOOP_TEST("a directory that is removed while it is listed ends there") {
   std::filesystem::remove_all(directory);
   int more = 0;
   while (auto entry = co_await entries.next()) ++more;
-  CHECK(more < 3000);
+  CHECK(more < 2999);  // not all of the others
 }
 
 LOOP_TEST("what cannot be listed is an error that names the path, at the first entry") {
