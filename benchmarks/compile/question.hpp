@@ -48,9 +48,10 @@ inline void ask(const char* contender, const std::string& file, const std::strin
   ::close(fd);
 
   const std::string command = variable("CXX", "g++") + " " +
-                              variable("CXXFLAGS", "-std=c++20 -O2 -DNDEBUG") + " -pthread '-I" +
-                              root + "/include' '" + root + "/benchmarks/echo/" + source +
-                              "' -o '" + made + "' " + flags;
+                              variable("CXXFLAGS", "-std=c++20 -O2 -DNDEBUG") +
+                              " -pthread -DECHO_FROM_THIS_CORE_ONLY '-I" + root +
+                              "/include' '" + root + "/benchmarks/echo/" + source + "' -o '" +
+                              made + "' " + flags;
   const double seconds = run(command, "it compiles");
   if (bench::wanted("seconds")) bench::value("compile", "seconds", contender, seconds, 1, "s");
   run("strip '" + made + "'", "it is stripped");

@@ -10,13 +10,15 @@
 
 #include <cstddef>
 
+#include "bench.hpp"
+
 namespace bench {
 
 inline void pin_this_thread(int core) {
   cpu_set_t cores;
   CPU_ZERO(&cores);
   CPU_SET(static_cast<std::size_t>(core), &cores);
-  ::pthread_setaffinity_np(::pthread_self(), sizeof cores, &cores);
+  check(::pthread_setaffinity_np(::pthread_self(), sizeof cores, &cores) == 0, "a core to run on");
 }
 
 /// The one after that which this thread runs on: the same if there is only one.

@@ -58,13 +58,14 @@ class load {
     return !wrong_;
   }
 
-  /// How late so many percent of the answers were at most, of the window of so many answers that
-  /// has the least, but not the first: what else the machine does can only add to it. Only with a
-  /// rate. Nothing if no window is full.
-  std::optional<clock::duration> percentile(int percent, std::size_t window) const {
+  /// How late so many percent of the answers were at most, of that one of so many windows, of so many
+  /// answers each, that has the least: what else the machine does can only add to it. One before them
+  /// is to warm up. Only with a rate. Nothing if no window is full.
+  std::optional<clock::duration> percentile(int percent, std::size_t window, int windows) const {
     std::optional<clock::duration> least;
     const std::size_t below = window * static_cast<std::size_t>(percent) / 100;
-    for (std::size_t begin = window; begin + window <= lateness_.size(); begin += window) {
+    std::size_t begin = window;
+    for (int i = 0; i < windows && begin + window <= lateness_.size(); ++i, begin += window) {
       const std::span part = std::span(lateness_).subspan(begin, window);
       std::vector<clock::duration> sorted(part.begin(), part.end());
       std::nth_element(sorted.begin(), sorted.begin() + std::ptrdiff_t(below), sorted.end());

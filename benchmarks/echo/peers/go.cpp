@@ -2,6 +2,6 @@
 
 // Starts the clients; the server is go_server.go.
 
-#include "../question.hpp"
+#include "../other_server.hpp"
 
 int main() { question::serve_by(__FILE__, "go_server.go", "go"); }

@@ -2,6 +2,6 @@
 
 // Starts the clients; the server is python_server.py.
 
-#include "../question.hpp"
+#include "../other_server.hpp"
 
 int main() { question::serve_by(__FILE__, "python_server.py", "uvloop"); }
