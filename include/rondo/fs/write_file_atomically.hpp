@@ -53,7 +53,7 @@ struct fill_with {
 /// Keep alive: the path and the data, unless they are given away.
 /// Canceled: until the step it is as if nothing had been; once it is made, it counts. The same after
 /// an error. A program that is killed may leave a file that begins with a dot and ends in ".tmp".
-/// Throws: std::system_error that names the path.
+/// Throws: std::system_error that names the path; also when the directory may not be read.
 template <detail::source_of_bytes B>
 [[nodiscard]] task<> write_file_atomically(detail::path_argument path, B&& from) {
   using bytes = detail::source<B>;

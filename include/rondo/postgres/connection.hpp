@@ -39,8 +39,9 @@ namespace rondo::postgres {
 
 /// For all that waits:
 /// Keep alive: the connection; arguments are copied.
-/// In flight: one at a time, or std::logic_error; and nothing of other tasks while one has a
-/// transaction open, which theirs would be a part of.
+/// In flight: one at a time, or std::logic_error; and while a task has a transaction open, or a body's
+/// task one inside of it, nothing of other tasks (those that it has spawned are in it): theirs would
+/// be a part of the transaction.
 /// Canceled: the server is asked to stop, with the protocol's own request, and what is under way is
 /// read to its end; then the connection can be used again. If the server had done the work by then,
 /// that counts. A server that does not stop within cancel_timeout loses the connection.
