@@ -135,6 +135,23 @@ LOOP_TEST("a handle gives its result once, and says so") {
   CHECK_THAT(second, Catch::Matchers::ContainsSubstring("gives its result once"));
 }
 
+LOOP_TEST("who waits for the first of several handles leaves the other tasks running") {
+  rondo::event go_on;
+  auto first = spawn(giving_at_once(1));
+  auto second = spawn([](rondo::event& until) -> task<int> {
+    co_await until.wait();
+    co_return 2;
+  }(go_on));
+  const auto ended = co_await rondo::when_any(first.wait(), second.wait());
+  CHECK(ended.index() == 0);
+  CHECK_FALSE(second.done());
+  go_on.set();
+  const int one = co_await std::move(first);
+  const int two = co_await std::move(second);
+  CHECK(one == 1);
+  CHECK(two == 2);
+}
+
 LOOP_TEST("an empty handle says so when it is awaited, and is done") {
   join_handle<> none;
   CHECK(none.done());
