@@ -143,19 +143,21 @@ def where_we_lose(rows):
 
 
 def bars(rows, title, subtitle):
-    """A bar for each contender of each row, all in nanoseconds."""
+    """A bar for each contender of each row, all in nanoseconds. A spread that goes far is cut off."""
     lines = [(row.name, name, row.median(name), row.values(name)) for row in rows
              for name in sorted(row.contenders, key=row.median)]
     if not lines:
         return None
     figure, axes, ys = canvas(lines, title, subtitle, 2.4)
+    most = 1.5 * max(median for _, _, median, _ in lines)
     for y, (_, name, median, values) in zip(ys, lines):
         color = BLUE if name in report.OURS else ORANGE if report.is_peer("echo", name) else GREY
         axes.barh(y, median, 0.7, color=color, alpha=0.6)
-        axes.plot([min(values), max(values)], [y, y], color=color, linewidth=2.5)
-        axes.annotate(time(median), (max(values), y), (5, 0), va="center",
-                      textcoords="offset points", color=color)
-    axes.set(xlim=(0, max(max(values) for *_, values in lines)), xticks=[])
+        end = min(max(values), most)
+        axes.plot([min(values), end], [y, y], color=color, linewidth=2.5)
+        axes.annotate(time(median), (end, y), (5, 0), va="center", textcoords="offset points",
+                      color=color)
+    axes.set(xlim=(0, max(min(max(values), most) for *_, values in lines)), xticks=[])
     axes.spines.bottom.set_visible(False)
     key(figure, axes, ("by hand", GREY, "s"), ("rondo", BLUE, "s"), ("peers", ORANGE, "s"))
     return figure
