@@ -33,6 +33,30 @@ choice chosen_with(backend option) {
   return {loop.backend(), std::string(loop.backend_reason())};
 }
 
+/// While it exists, 0, 1 and 2 are closed.
+class without_standard_streams {
+ public:
+  without_standard_streams() {
+    for (int fd = 0; fd < 3; ++fd) {
+      kept_[static_cast<std::size_t>(fd)] = ::fcntl(fd, F_DUPFD_CLOEXEC, 10);
+      ::close(fd);
+    }
+  }
+  without_standard_streams(const without_standard_streams&) = delete;
+  without_standard_streams& operator=(const without_standard_streams&) = delete;
+  ~without_standard_streams() {
+    for (int fd = 0; fd < 3; ++fd) {
+      const int there = kept_[static_cast<std::size_t>(fd)];
+      if (there < 0) continue;
+      ::dup2(there, fd);
+      ::close(there);
+    }
+  }
+
+ private:
+  std::array<int, 3> kept_{};
+};
+
 }  // namespace
 
 TEST_CASE("a loop on epoll can be asked for in the options, and says so") {
@@ -60,14 +84,10 @@ TEST_CASE("where io_uring works, it is what automatic takes, and it says with wh
 
 TEST_CASE("a loop of a program without standard input and output takes their numbers for nothing") {
   for (const backend which : {backend::epoll, backend::automatic}) {
-    std::array<int, 3> kept{};
-    for (int fd = 0; fd < 3; ++fd) {
-      kept[static_cast<std::size_t>(fd)] = ::fcntl(fd, F_DUPFD_CLOEXEC, 10);
-      ::close(fd);
-    }
     int closed = 0;
     bool told = false;
     {
+      const without_standard_streams here;
       rondo::event_loop loop(with_backend(which));
       static_cast<void>(loop.native_handle());
       loop.run([](bool& error) -> rondo::task<> {
@@ -79,11 +99,6 @@ TEST_CASE("a loop of a program without standard input and output takes their num
         }
       }(told));
       for (int fd = 0; fd < 3; ++fd) closed += ::fcntl(fd, F_GETFD) < 0;
-    }
-    for (int fd = 0; fd < 3; ++fd) {
-      const int there = kept[static_cast<std::size_t>(fd)];
-      if (there >= 0) ::dup2(there, fd);
-      ::close(there);
     }
     CHECK(closed == 3);
     CHECK(told);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// A descriptor that a loop makes for itself: an eventfd, an epoll, a timerfd.
+// A descriptor that a loop makes for itself: an eventfd, an epoll, a timerfd; and the ring's.
 
 #include <cerrno>
 #include <fcntl.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// Receiving with one operation whatever a connection brings: what tcp_stream::receive_many asks of
-// the kernel. While nothing comes, a connection needs no buffer.
+// Receiving whatever a connection brings, with one operation (with one for each chunk from a Unix
+// socket): what receive_many of a stream asks of the kernel. While nothing comes, a connection needs
+// no buffer.
 //
 //     auto chunks = peer.receive_many(ring);
 //     while (auto chunk = co_await chunks.next()) print(chunk->view());

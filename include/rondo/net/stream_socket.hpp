@@ -52,8 +52,8 @@ class stream_socket : public socket_base {
     return io::operation(recv_exactly_op{native_handle(), to});
   }
 
-  /// What comes, as it comes, received by one operation of the kernel into buffers of a ring that
-  /// other streams use, too: `co_await chunks.next()` gives an optional<buffer_ring::chunk>, empty
+  /// What comes, as it comes, received by one operation of the kernel (one for each chunk from a Unix
+  /// socket) into buffers of a ring that other streams use, too: `co_await chunks.next()` gives an optional<buffer_ring::chunk>, empty
   /// at the end. Not together with read.
   /// Throws (next): std::system_error; EBUSY when the ring is in use by another loop.
   [[nodiscard]] io::multishot<receive_many_source> receive_many(buffer_ring& ring) & {
