@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"strings"
 )
 
 const echoes, buffer = 20_000, 4096
@@ -55,13 +54,7 @@ func main() {
 	}
 	served := &counter{row, echoes, make(chan struct{})}
 	check(row.again(), "the row is wanted")
-	for _, text := range strings.Split(strings.TrimSuffix(fds, ","), ",") {
-		fd, err := strconv.Atoi(text)
-		check(err == nil, "a descriptor")
-		file := os.NewFile(uintptr(fd), "peer")
-		peer, err := net.FileConn(file)
-		check(err == nil, "a connection")
-		file.Close()
+	for _, peer := range connectionsOf(fds) {
 		go echo(peer, served)
 	}
 	<-served.ended

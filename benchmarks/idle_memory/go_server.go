@@ -5,26 +5,18 @@
 package main
 
 import (
-	"net"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 )
 
 const buffer = 1024
 
 func serve(fds string) int {
-	each := strings.Split(strings.TrimSuffix(fds, ","), ",")
+	each := connectionsOf(fds)
 	var answered sync.WaitGroup
 	answered.Add(len(each))
-	for _, text := range each {
-		fd, err := strconv.Atoi(text)
-		check(err == nil, "a descriptor")
-		file := os.NewFile(uintptr(fd), "peer")
-		peer, err := net.FileConn(file)
-		check(err == nil, "a connection")
-		file.Close()
+	for _, peer := range each {
+		peer := peer
 		go func() {
 			space := make([]byte, buffer)
 			for {

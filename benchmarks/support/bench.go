@@ -13,8 +13,10 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -100,6 +102,21 @@ func (r *row) again() bool {
 
 // begin says that what this sample did until here was its preparation, and does not count.
 func (r *row) begin() { r.begun = r.clock() }
+
+// connectionsOf gives those that were inherited: their descriptors, a comma after each.
+func connectionsOf(fds string) []net.Conn {
+	var all []net.Conn
+	for _, text := range strings.Split(strings.TrimSuffix(fds, ","), ",") {
+		fd, err := strconv.Atoi(text)
+		check(err == nil, "a descriptor")
+		file := os.NewFile(uintptr(fd), "peer")
+		peer, err := net.FileConn(file)
+		check(err == nil, "a connection")
+		file.Close()
+		all = append(all, peer)
+	}
+	return all
+}
 
 // statusOf gives the number of KiB that /proc/self/status has under this name, in bytes.
 func statusOf(name string) int {

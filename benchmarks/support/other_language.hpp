@@ -29,8 +29,8 @@ class script {
       return;
     }
     if (std::system("go version >/dev/null 2>&1") != 0) skip("needs go (golang-go)");
-    char folder[] = "/tmp/bench.XXXXXX";
-    check(::mkdtemp(folder) != nullptr, "a folder");
+    std::string folder = std::filesystem::temp_directory_path() / "rondo-go-XXXXXX";
+    check(::mkdtemp(folder.data()) != nullptr, "a folder");
     built_in_ = folder;
     for (const auto& file : {question / name, question.parent_path() / "support/bench.go"}) {
       std::filesystem::copy(file, built_in_);
