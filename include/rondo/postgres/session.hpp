@@ -43,6 +43,7 @@ namespace rondo::postgres::detail {
 struct open_transaction {
   std::uint64_t number = 0;
   open_transaction* around = nullptr;  // the next one outwards
+  unsigned depth = 0;                  // how many there are
 };
 
 class session : public wire {
@@ -96,8 +97,8 @@ class session : public wire {
   [[nodiscard]] task<result_handle> exchange(const request& r);
   /// The same for COPY, up to where its data begin.
   [[nodiscard]] task<> start_copy(const request& r, ExecStatusType direction);
-  /// One statement, from its sending to its rows.
-  [[nodiscard]] task<rows> execute(request r);
+  /// One statement, from its sending to its rows. Of a transaction's own: its number.
+  [[nodiscard]] task<rows> execute(request r, std::optional<std::uint64_t> in_transaction = {});
   [[nodiscard]] task<statement> prepare(std::string sql);
   /// What a result means: rows, or an exception.
   rows checked(result_handle result, std::string sql);
@@ -298,8 +299,8 @@ inline task<result_handle> session::exchange(const request& r) {
   co_return last;
 }
 
-inline task<rows> session::execute(request r) {
-  const turn mine(*this);
+inline task<rows> session::execute(request r, std::optional<std::uint64_t> in_transaction) {
+  const turn mine(*this, in_transaction.value_or(transaction_of_task.get()));
   result_handle last = co_await exchange(r);
   co_return checked(std::move(last), r.take_sql());
 }

@@ -88,7 +88,7 @@ class bracket : open_transaction {
           "a connection of its own, from a postgres::pool");
     }
     around = innermost;
-    if (around != nullptr) depth_ = static_cast<bracket*>(around)->depth_ + 1;
+    if (around != nullptr) depth = around->depth + 1;
     number = ++last_number;
     session_.innermost = this;
     co_await settle();
@@ -165,10 +165,7 @@ class bracket : open_transaction {
   }
   /// Whoever's task this is.
   [[nodiscard]] task<rows> tell(std::string statement) {
-    const session::turn mine(session_, number);
-    const request r(std::move(statement));
-    result_handle last = co_await session_.exchange(r);
-    co_return session_.checked(std::move(last), r.sql());
+    return session_.execute(request(std::move(statement)), number);
   }
   /// What somebody left comes to its end first: only then is it known what has become of the
   /// transaction.
@@ -221,13 +218,12 @@ class bracket : open_transaction {
     return outermost_ ? "rollback"
                       : "rollback to savepoint " + name() + "; release savepoint " + name();
   }
-  [[nodiscard]] std::string name() const { return "rondo_" + std::to_string(depth_); }
+  [[nodiscard]] std::string name() const { return "rondo_" + std::to_string(depth); }
 
   // Of all connections, so that who still has the number of one that is gone is in none.
   static inline std::atomic<std::uint64_t> last_number{0};
 
   session& session_;
-  unsigned depth_ = 0;
   bool outermost_ = true;
   bool told_ = false;  // the server, to commit, or the caller, that it has done so
   bool given_up_ = false;
