@@ -2,14 +2,11 @@
 
 #include <rondo/loop/backend.hpp>
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <array>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 
+#include "support/descriptors.hpp"
 #include "support/loop_test.hpp"
 
 using namespace rondo::test;
@@ -32,30 +29,6 @@ choice chosen_with(backend option) {
   CHECK(loop.run(forty_two()) == 42);
   return {loop.backend(), std::string(loop.backend_reason())};
 }
-
-/// While it exists, 0, 1 and 2 are closed.
-class without_standard_streams {
- public:
-  without_standard_streams() {
-    for (int fd = 0; fd < 3; ++fd) {
-      kept_[static_cast<std::size_t>(fd)] = ::fcntl(fd, F_DUPFD_CLOEXEC, 10);
-      ::close(fd);
-    }
-  }
-  without_standard_streams(const without_standard_streams&) = delete;
-  without_standard_streams& operator=(const without_standard_streams&) = delete;
-  ~without_standard_streams() {
-    for (int fd = 0; fd < 3; ++fd) {
-      const int there = kept_[static_cast<std::size_t>(fd)];
-      if (there < 0) continue;
-      ::dup2(there, fd);
-      ::close(there);
-    }
-  }
-
- private:
-  std::array<int, 3> kept_{};
-};
 
 }  // namespace
 
@@ -87,7 +60,7 @@ TEST_CASE("a loop of a program without standard input and output takes their num
     int closed = 0;
     bool told = false;
     {
-      const without_standard_streams here;
+      const rondo_test::without_standard_streams here;
       rondo::event_loop loop(with_backend(which));
       static_cast<void>(loop.native_handle());
       loop.run([](bool& error) -> rondo::task<> {
@@ -98,7 +71,7 @@ TEST_CASE("a loop of a program without standard input and output takes their num
           error = e.code() == std::errc::bad_file_descriptor;
         }
       }(told));
-      for (int fd = 0; fd < 3; ++fd) closed += ::fcntl(fd, F_GETFD) < 0;
+      closed = here.closed();
     }
     CHECK(closed == 3);
     CHECK(told);

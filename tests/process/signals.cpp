@@ -53,6 +53,16 @@ LOOP_TEST("signals come in the order in which they were sent") {
   CHECK(signal == std::optional<int>(SIGUSR1));
 }
 
+TEST_CASE("signals of a program without standard input and output take their numbers for nothing") {
+  int closed = 0;
+  {
+    const rondo_test::without_standard_streams here;
+    const auto stream = rondo::signals(SIGUSR1);
+    closed = here.closed();
+  }
+  CHECK(closed == 3);
+}
+
 LOOP_TEST("they are caught from the call on, and braces read well inside an await") {
   signal_stream one = signals(SIGUSR1);
   signal_stream two = signals({SIGUSR1});

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstddef>
 #include <filesystem>
 #include <string>
@@ -48,6 +50,36 @@ class descriptor_limit {
 
  private:
   rlimit before_{};
+};
+
+// While it exists, 0, 1 and 2 are closed.
+class without_standard_streams {
+ public:
+  without_standard_streams() {
+    for (int fd = 0; fd < 3; ++fd) {
+      kept_[static_cast<std::size_t>(fd)] = ::fcntl(fd, F_DUPFD_CLOEXEC, 10);
+      ::close(fd);
+    }
+  }
+  without_standard_streams(const without_standard_streams&) = delete;
+  without_standard_streams& operator=(const without_standard_streams&) = delete;
+  // How many still are.
+  static int closed() {
+    int count = 0;
+    for (int fd = 0; fd < 3; ++fd) count += ::fcntl(fd, F_GETFD) < 0;
+    return count;
+  }
+  ~without_standard_streams() {
+    for (int fd = 0; fd < 3; ++fd) {
+      const int there = kept_[static_cast<std::size_t>(fd)];
+      if (there < 0) continue;
+      ::dup2(there, fd);
+      ::close(there);
+    }
+  }
+
+ private:
+  std::array<int, 3> kept_{};
 };
 
 }  // namespace rondo_test

@@ -22,6 +22,7 @@
 #include <utility>
 
 #include <rondo/io/event_queue.hpp>
+#include <rondo/loop/own_descriptor.hpp>
 #include <rondo/process/signal_registry.hpp>
 
 namespace rondo {
@@ -119,10 +120,11 @@ inline signal_stream::signal_stream(const signal_set& which) : caught_(new catch
   if (!which.valid_) failed(EINVAL);
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) failed(errno);
-  caught_->events.fd = descriptor(ends[0]);
-  caught_->writer = descriptor(ends[1]);
+  caught_->events.fd = descriptor(detail::out_of_the_way(ends[0]));
+  caught_->writer = descriptor(detail::out_of_the_way(ends[1]));
+  if (!caught_->events.fd || !caught_->writer) failed(EMFILE);
   caught_->listener.wanted = which.bits_;
-  caught_->listener.pipe = ends[1];
+  caught_->listener.pipe = caught_->writer.native_handle();
   if (const int error = detail::signal_registry::join(caught_->listener); error != 0) {
     failed(error);
   }
