@@ -18,6 +18,8 @@
 #include <string_view>
 #include <utility>
 
+#include <rondo/compose/cancellation.hpp>
+#include <rondo/compose/shield.hpp>
 #include <rondo/core/task.hpp>
 #include <rondo/io/buffer.hpp>
 #include <rondo/postgres/copy_text.hpp>

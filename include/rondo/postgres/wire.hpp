@@ -95,6 +95,10 @@ class wire {
 
   /// What libpq has against what was asked of it.
   [[nodiscard]] error error_now(std::string sql) const;
+  /// Throws that, if it was not done.
+  void expect(bool done, const std::string& sql) const {
+    if (!done) throw error_now(sql);
+  }
 
   notice_function on_notice;
 
