@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 //
-// One request and its answer, as libcurl carries them: what is kept of the head of the answer, the
-// limits, and how it ends. What libcurl is told is in setup.hpp; what becomes of the body, and who
-// waits, in transfer.hpp (an answer as a whole) and received_body.hpp (a stream).
+// One request and its answer, as libcurl carries them: from its beginning, through what libcurl
+// calls on the way, to how it ends. What libcurl is told is in setup.hpp; what is kept of the answer's
+// head, in received_head.hpp; what becomes of the body, and who waits, in transfer.hpp (an answer as a
+// whole) and received_body.hpp (a stream).
 //
 // Who ends it first: libcurl (with an answer or an error), a limit, or a cancellation. The last two
 // give the transfer up, which takes effect in the driver's next step; an answer that libcurl has by
 // then counts.
 
-#include <algorithm>
-#include <charconv>
-#include <chrono>
 #include <cstddef>
 #include <new>
 #include <stdexcept>
@@ -24,6 +22,7 @@
 #include <rondo/http/driver.hpp>
 #include <rondo/http/failure.hpp>
 #include <rondo/http/head_lines.hpp>
+#include <rondo/http/received_head.hpp>
 #include <rondo/http/request.hpp>
 #include <rondo/http/resending.hpp>
 #include <rondo/http/response.hpp>
@@ -43,9 +42,8 @@ class exchange : transfer, deadlines {
       : transfer(&exchange::has_ended),
         deadlines(&exchange::due),
         driver_(d),
-        request_(std::move(r)) {
-    response_.attempts = request_.attempt_;
-  }
+        request_(std::move(r)),
+        head_(request_.attempt_) {}
   ~exchange() = default;
 
   /// False: nothing was sent, and `answer` throws why.
@@ -69,11 +67,9 @@ class exchange : transfer, deadlines {
   void resume() noexcept;
   /// What is there of the answer. Throws: what it has failed of.
   [[nodiscard]] response& answer();
-  [[nodiscard]] const response& head() const noexcept { return response_; }
+  [[nodiscard]] const response& head() const noexcept { return head_.answer(); }
   [[nodiscard]] const request& sent() const noexcept { return request_; }
-  /// For the body of the answer as its head announces it, so that it need not be moved as it grows.
-  /// Without memory for it nothing is said: there may be enough for what comes.
-  void make_room(std::string& body) const noexcept;
+  void make_room(std::string& body) const noexcept { head_.make_room(body); }
 
  private:
   // These run no foreign code, and start and destroy nothing.
@@ -101,23 +97,20 @@ class exchange : transfer, deadlines {
 
   static void due(timer& self) noexcept;
   static void has_ended(transfer& self, CURLcode code, int error) noexcept;
-  [[nodiscard]] bool has_whole_answer() const noexcept;
   void conclude(CURLcode code, int error) noexcept;
   [[nodiscard]] bool collect() noexcept;
-  void note_origin();
+  void fail(CURLcode code, int error) noexcept;
 
   driver& driver_;
   engine* loop_ = nullptr;
   request request_;
   string_list fields_;  // what libcurl sends; it keeps no copy
-  response response_;
+  received_head head_;
   resending resending_;
   failure failure_;
   timeout_kind exceeded_ = timeout_kind::none;  // the limit that it was given up for
   outcome how_ = outcome::value;
   CURLcode not_resumed_ = CURLE_OK;  // why
-  curl_off_t body_taken_ = 0;  // bytes, of all bodies
-  bool has_whole_head_ = false;
   bool no_memory_ = false;  // in a callback
   bool wrong_loop_ = false;
 };
@@ -208,7 +201,7 @@ inline std::size_t exchange::on_body(char* bytes, std::size_t, std::size_t size,
   if (t.no_memory_) return size + 1;  // after a gap nothing more is taken
   try {
     if (!t.take_body(std::string_view(bytes, size))) return std::size_t{CURL_WRITEFUNC_PAUSE};
-    t.body_taken_ += static_cast<curl_off_t>(size);
+    t.head_.body_taken(size);
     return size;
   } catch (const std::bad_alloc&) {
     t.no_memory_ = true;
@@ -218,16 +211,10 @@ inline std::size_t exchange::on_body(char* bytes, std::size_t, std::size_t size,
   return size + 1;  // anything but size ends the transfer; with a size of 0, so would 0 not
 }
 
-/// Whether an answer with a Location is followed: 300 leaves a choice, 304 is no redirect, 305
-/// is deprecated and 306 unused (RFC 9110, 15.4).
-[[nodiscard]] constexpr bool is_redirect(int status) noexcept {
-  return (status >= 301 && status <= 303) || status == 307 || status == 308;
-}
-
 inline void exchange::take_line(std::string_view text) {
-  if (has_whole_head_) return;  // trailers come later, and the head is in use
-  const auto line = head_lines::take(response_, text);
-  const int status = response_.status;
+  if (head_.is_whole()) return;  // trailers come later, and the head is in use
+  const auto line = head_.take(text);
+  const int status = head().status;
   const bool follows = options().follow_redirects_;
   if (line == head_lines::line::begins) {
     if (text.starts_with("HTTP/1") && is_over_tls(easy.get())) {
@@ -243,10 +230,7 @@ inline void exchange::take_line(std::string_view text) {
       curl_easy_setopt(easy.get(), CURLOPT_CUSTOMREQUEST, nullptr);
     }
   } else if (line == head_lines::line::ends && (status >= 200 || status == 101)) {
-    note_origin();
-    has_whole_head_ = !follows || !is_redirect(status) || response_.headers["location"].empty();
-    if (has_whole_head_) return has_head();
-    response_.history.push_back({status, response_.url});
+    if (head_.complete(easy.get(), follows)) return has_head();
     is_redirected();
   }
 }
@@ -271,29 +255,33 @@ inline void exchange::has_ended(transfer& self, CURLcode code, int error) noexce
 }
 
 /// Over HTTP/2 a server that has answered may refuse to hear the rest of the request. That is the
-/// stream's last word then, and an error for libcurl (8.14, for one). Only of an answer that says how
-/// long it is, and is not compressed, it is known that all of it was taken.
-inline bool exchange::has_whole_answer() const noexcept {
-  const auto length = info<curl_off_t>(easy.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T);
-  return has_whole_head_ && length == body_taken_;
-}
-
+/// stream's last word then, and an error for libcurl (8.14, for one).
 inline void exchange::conclude(CURLcode code, int error) noexcept {
-  if (code == CURLE_HTTP2_STREAM && has_whole_answer()) code = CURLE_OK;
+  if (code == CURLE_HTTP2_STREAM && head_.has_whole_body(easy.get())) code = CURLE_OK;
   if (code == CURLE_OK && error == 0) {
-    const bool in_head = !has_whole_head_ && !no_memory_;  // libcurl takes that for the end
+    const bool in_head = !head_.is_whole() && !no_memory_;  // libcurl takes that for the end
     if (!in_head && !no_memory_ && collect()) return;
     code = in_head ? CURLE_PARTIAL_FILE : CURLE_OUT_OF_MEMORY;
   }
   if (code == CURLE_ABORTED_BY_CALLBACK && not_resumed_ != CURLE_OK) code = not_resumed_;
   if (resending_.was_refused()) code = CURLE_GOT_NOTHING;
+  fail(code, error);
+}
+
+inline bool exchange::collect() noexcept {
+  try {
+    head_.collect(easy.get());
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+inline void exchange::fail(CURLcode code, int error) noexcept {
   how_ = outcome::error;
-  failure_.code = no_memory_ ? CURLE_OUT_OF_MEMORY : code;
-  failure_.error = error != 0 ? error : static_cast<int>(info<long>(easy.get(), CURLINFO_OS_ERRNO));
-  failure_.certificate = info<long>(easy.get(), CURLINFO_SSL_VERIFYRESULT);
-  failure_.asked = info<long>(easy.get(), CURLINFO_REQUEST_SIZE) > 0;
+  failure_.ask(easy.get(), no_memory_ ? CURLE_OUT_OF_MEMORY : code, error);
   failure_.lacks_memory = no_memory_;
-  failure_.before_head = failure_.asked && !has_whole_head_;
+  failure_.before_head = failure_.asked && !head_.is_whole();
   if (code == CURLE_OPERATION_TIMEDOUT) exceeded_ = timeout_kind::connect;
   if (code == CURLE_OPERATION_TIMEDOUT || code == CURLE_ABORTED_BY_CALLBACK) {
     failure_.limit = exceeded_;
@@ -302,45 +290,10 @@ inline void exchange::conclude(CURLcode code, int error) noexcept {
   }
 }
 
-inline bool exchange::collect() noexcept {
-  const auto time = [this](CURLINFO what) {
-    return std::chrono::microseconds(info<curl_off_t>(easy.get(), what));
-  };
-  response_.status = static_cast<int>(info<long>(easy.get(), CURLINFO_RESPONSE_CODE));
-  response_.timings.name_lookup = time(CURLINFO_NAMELOOKUP_TIME_T);
-  response_.timings.connect = time(CURLINFO_CONNECT_TIME_T);
-  response_.timings.tls = time(CURLINFO_APPCONNECT_TIME_T);
-  response_.timings.first_byte = time(CURLINFO_STARTTRANSFER_TIME_T);
-  response_.timings.total = time(CURLINFO_TOTAL_TIME_T);
-  try {
-    note_origin();
-    return true;
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
-}
-
-inline void exchange::note_origin() {
-  response_.url = info<char*>(easy.get(), CURLINFO_EFFECTIVE_URL);
-  response_.method_ = info<char*>(easy.get(), CURLINFO_EFFECTIVE_METHOD);
-}
-
-inline void exchange::make_room(std::string& body) const noexcept {
-  constexpr std::size_t most = std::size_t{64} << 20;  // so far a server is believed
-  if (request_.method() == "HEAD" || response_.status == 304) return;
-  const std::string_view text = response_.headers["content-length"];
-  std::size_t size = 0;
-  std::from_chars(text.data(), text.data() + text.size(), size);
-  try {
-    body.reserve(std::min(size, most));
-  } catch (const std::bad_alloc&) {
-  }
-}
-
 inline response& exchange::answer() {
   switch (how_) {
     case outcome::value:
-      return response_;
+      return head_.answer();
     case outcome::canceled:
       throw operation_canceled();
     case outcome::error:

@@ -27,6 +27,14 @@ struct failure {
   std::chrono::nanoseconds duration{};     // of that limit
   char text[CURL_ERROR_SIZE] = {};         // what libcurl says in detail
 
+  /// What libcurl knows, besides its text.
+  void ask(CURL* easy, CURLcode result, int system) noexcept {
+    code = result;
+    error = system != 0 ? system : static_cast<int>(info<long>(easy, CURLINFO_OS_ERRNO));
+    certificate = info<long>(easy, CURLINFO_SSL_VERIFYRESULT);
+    asked = info<long>(easy, CURLINFO_REQUEST_SIZE) > 0;
+  }
+
   struct explanation {
     error_kind kind;
     std::string cause;

@@ -22,10 +22,10 @@
 namespace rondo::http {
 
 namespace detail {
-class exchange;
 class head_lines;
 class plain_transfer;
 class received_body;
+class received_head;
 }
 
 /// How long it took until each point was reached, from the start of the request; with redirects, of
@@ -78,10 +78,10 @@ class response {
   }
 
  private:
-  friend detail::exchange;
   friend detail::head_lines;
   friend detail::plain_transfer;
   friend detail::received_body;
+  friend detail::received_head;
   friend streamed_response;
 
   [[noreturn]] void throw_status() const;
