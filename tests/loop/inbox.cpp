@@ -113,6 +113,29 @@ TEST_CASE("a message and a loop that falls asleep never miss each other") {
   CHECK(answered == rounds);
 }
 
+LOOP_TEST("a loop that was left alone for long hears a message, whether it sleeps or not") {
+  // It does not say any more that it is awake then.
+  auto& loop = rondo::event_loop::current();
+  constexpr int rounds = 500;
+  std::atomic<int> asked{0};
+  rondo::event heard;
+  std::thread other([&] {
+    for (int i = 1; i <= rounds; ++i) {
+      while (asked.load() < i) std::this_thread::yield();
+      loop.post([&] { heard.set(); });
+    }
+  });
+  for (int i = 1; i <= rounds; ++i) {
+    for (int alone = 0; alone < 20; ++alone) co_await rondo::io::nop();
+    asked.store(i);
+    for (int busy = 0; busy < i % 8; ++busy) co_await rondo::io::nop();
+    co_await heard.wait();
+    heard.reset();
+  }
+  other.join();
+  CHECK(asked == rounds);
+}
+
 TEST_CASE("posts from four threads are all run, those of one thread in order") {
   rondo::event_loop loop;
   constexpr int each = 100'000;

@@ -215,6 +215,12 @@ class operation_state : in_flight, ready_node {
   }
 
   [[nodiscard]] engine& loop() const noexcept { return static_cast<engine&>(line_->loop()); }
+  /// The same, for what only happens while the loop runs, and without asking the line for it: behind
+  /// a system call, waiting for one load after the other is most of what an operation costs.
+  [[nodiscard]] engine& running() const noexcept {
+    RONDO_ASSERT(running_loop == &line_->loop(), "an operation was started outside of its loop");
+    return static_cast<engine&>(*running_loop);
+  }
 
   void ask() noexcept {
     io_uring_sqe* const entry = reserve();
@@ -225,20 +231,20 @@ class operation_state : in_flight, ready_node {
       fd = its.one;
       other = its.other;
     }
-    loop().launch(*entry, *this);
-    if constexpr (requires { op_.name_file(*entry, loop()); }) op_.name_file(*entry, loop());
+    running().launch(*entry, *this);
+    if constexpr (requires { op_.name_file(*entry, running()); }) op_.name_file(*entry, running());
     line_->enter(*this);
     // Making room for the entry may have brought a completion that has canceled the line.
-    if (!gives_back<Op> && line_->canceled()) [[unlikely]] loop().cancel(*this);
+    if (!gives_back<Op> && line_->canceled()) [[unlikely]] running().cancel(*this);
   }
 
   [[nodiscard]] io_uring_sqe* reserve() noexcept {
-    if constexpr (requires { op_.reserve(loop()); }) {
-      return op_.reserve(loop());
+    if constexpr (requires { op_.reserve(running()); }) {
+      return op_.reserve(running());
     } else if constexpr (requires { Op::newer_opcode; }) {
-      return loop().reserve_for(Op::newer_opcode);
+      return running().reserve_for(Op::newer_opcode);
     } else {
-      return loop().reserve();
+      return running().reserve();
     }
   }
 

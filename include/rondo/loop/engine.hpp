@@ -191,7 +191,7 @@ class engine : public loop_base {
     run_ready(limit);
   }
 
-  void look_outside(time_point limit) noexcept {
+  [[gnu::always_inline]] void look_outside(time_point limit) noexcept {
     send_cancels();
     inbox_.deliver(*this);
     if (!has_ready()) arm_wake();  // a full queue is handed over for that, and completions come
@@ -234,7 +234,7 @@ class engine : public loop_base {
   }
 
   /// Hands entries over and sleeps until something completes, a message arrives, or time is up.
-  void sleep(time_point limit) noexcept {
+  [[gnu::always_inline]] void sleep(time_point limit) noexcept {
     limit = std::min(limit, next_alarm());
     __kernel_timespec timeout{};
     bool wait = inbox_.fall_asleep();

@@ -8,8 +8,11 @@
 // message and the loop falling asleep, and a message to a loop that is awake is one atomic exchange:
 //
 //   null        nothing has arrived, the loop is awake
-//   asleep      nothing has arrived, the loop sleeps or is about to: whoever changes that wakes it
+//   asleep      nothing has arrived, the loop may sleep: whoever changes that wakes it
 //   a message   the newest, which knows the one before it; the loop is awake, or is being woken
+//
+// A loop that nobody has sent anything to for a while leaves it at that while it is awake, too, and so
+// changes nothing before and after it sleeps. Whoever sends something then wakes it needlessly, once.
 //
 // By the time that a sender wakes the loop, something else may have done so, and its message may have
 // been what somebody was waiting for to destroy the loop. So those who wake it are counted, and the
@@ -66,12 +69,14 @@ class inbox {
 
   /// By the loop, before it sleeps: false if there is something to do instead.
   [[nodiscard]] bool fall_asleep() noexcept {
-    ready_node* newest = nullptr;
+    ready_node* newest = newest_.load(std::memory_order_relaxed);
+    if (newest != nullptr) return newest == asleep();
     return newest_.compare_exchange_strong(newest, asleep(), std::memory_order_release,
-                                           std::memory_order_relaxed) ||
-           newest == asleep();
+                                           std::memory_order_relaxed);
   }
   void wake_up() noexcept {
+    if (sleeps_until_quiet_ == 0) [[likely]] return;
+    --sleeps_until_quiet_;
     ready_node* newest = asleep();
     newest_.compare_exchange_strong(newest, nullptr, std::memory_order_relaxed);
   }
@@ -84,6 +89,7 @@ class inbox {
   /// By the loop: queues all messages, oldest first.
   void deliver(loop_base& loop) noexcept {
     if (empty()) return;
+    sleeps_until_quiet_ = 16;
     ready_node* const newest = newest_.exchange(nullptr, std::memory_order_acquire);
     ready_node* oldest = newest;
     for (ready_node* older = newest->next; older != nullptr;) {
@@ -112,6 +118,7 @@ class inbox {
   }
 
   std::atomic<ready_node*> newest_{nullptr};
+  unsigned sleeps_until_quiet_ = 0;  // from when on it is not said any more that the loop is awake
   std::atomic<int> wakers_{0};
   own_descriptor wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"};
   std::atomic<int> sleeper_{wake_.get()};  // whose eventfd is written to: the loop's own, or a host's

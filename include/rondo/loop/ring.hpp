@@ -105,14 +105,9 @@ class ring {
   }
 
   /// Tells each owner about its completions.
-  void reap() noexcept {
-    if (interference_ != nullptr) [[unlikely]] {
-      take_completions([this](const interference::answer& a) { interference_->arrived(a); });
-      give_out();
-    } else {
-      take_completions(&ring::complete);
-    }
-    if (beside_ != nullptr) [[unlikely]] beside_->reap();
+  [[gnu::always_inline]] void reap() noexcept {
+    if (!is_plain_) [[unlikely]] return reap_with_others();
+    take_completions(&ring::complete);
   }
 
   /// The ring beside the kernel's; made if need be. Null when there is no room for one.
@@ -159,9 +154,15 @@ class ring {
 
   [[nodiscard, gnu::always_inline]] io_uring_sqe* next_entry() noexcept {
     io_uring_sq& sq = queues_.sq;
-    const unsigned head = __atomic_load_n(sq.khead, __ATOMIC_ACQUIRE);
-    if (sq.sqe_tail - head >= room_) [[unlikely]] return nullptr;
+    if (sq.sqe_tail == limit_ && !find_room()) [[unlikely]] return nullptr;
     return &sq.sqes[sq.sqe_tail++ & sq.ring_mask];
+  }
+  /// What was handed over since somebody looked is room.
+  [[gnu::noinline]] bool find_room() noexcept {
+    const unsigned head = __atomic_load_n(queues_.sq.khead, __ATOMIC_ACQUIRE);
+    if (queues_.sq.sqe_tail - head >= room_) return false;
+    limit_ = head + room_;
+    return true;
   }
   /// Newer liburings' prep functions leave the rest as an earlier use left it. Whoever is inlined
   /// behind this writes most of it once more, which compilers see.
@@ -189,17 +190,24 @@ class ring {
     owner.complete(a.result, a.flags);
   }
 
-  int hand_over(bool wait, __kernel_timespec* timeout) noexcept {
+  [[gnu::always_inline]] int hand_over(bool wait, __kernel_timespec* timeout) noexcept {
     ++calls_;
-    if (interference_ != nullptr) [[unlikely]] {
+    if (!is_plain_) [[unlikely]] return hand_over_with_others(wait, timeout);
+    return enter_kernel(wait, timeout);
+  }
+  [[gnu::noinline]] int hand_over_with_others(bool wait, __kernel_timespec* timeout) noexcept {
+    if (interference_ != nullptr) {
       if (const int refused = interfere(wait); refused < 0) return refused;
     }
-    if (soft_ != nullptr) [[unlikely]] return soft_->enter(wait, timeout);
+    if (soft_ != nullptr) return soft_->enter(wait, timeout);
     __kernel_timespec until_insisting = insisting_pause;
-    if (beside_ != nullptr) [[unlikely]] {
+    if (beside_ != nullptr) {
       wait = enter_beside() && wait;
       if (beside_->must_insist() && insists_before(timeout)) timeout = &until_insisting;
     }
+    return enter_kernel(wait, timeout);
+  }
+  [[gnu::always_inline]] int enter_kernel(bool wait, __kernel_timespec* timeout) noexcept {
     if (!wait) return io_uring_submit_and_get_events(&queues_);
     if (timeout == nullptr) return io_uring_submit_and_wait(&queues_, 1);
     io_uring_cqe* first = nullptr;
@@ -218,6 +226,7 @@ class ring {
   int interfere(bool& wait) noexcept {
     const io_uring_sq& sq = queues_.sq;
     room_ = interference_->room(sq.ring_entries);
+    limit_ = sq.sqe_tail;  // somebody has to look
     if (const int refused = interference_->refusal(); refused < 0) return refused;
     for (; changed_ != sq.sqe_tail; ++changed_) {
       interference_->handed_over(sq.sqes[changed_ & sq.ring_mask]);
@@ -225,9 +234,15 @@ class ring {
     if (interference_->keeps_some()) wait = false;
     return 0;
   }
-  void give_out() noexcept {
-    interference_->begin_giving_out();
-    for (interference::answer a{}; interference_->next(a);) complete(a);
+  [[gnu::noinline]] void reap_with_others() noexcept {
+    if (interference_ != nullptr) {
+      take_completions([this](const interference::answer& a) { interference_->arrived(a); });
+      interference_->begin_giving_out();
+      for (interference::answer a{}; interference_->next(a);) complete(a);
+    } else {
+      take_completions(&ring::complete);
+    }
+    if (beside_ != nullptr) beside_->reap();
   }
 
   /// Before the kernel is entered: false if there are completions, so that it does not sleep.
@@ -252,14 +267,17 @@ class ring {
     soft_ = std::make_unique<soft_ring>(queues_, entries_, threads_);
     memory_.be_served_by(*soft_);
     room_ = queues_.sq.ring_entries;
-    changed_ = queues_.sq.sqe_tail;
+    changed_ = limit_ = queues_.sq.sqe_tail;
+    is_plain_ = false;
     description_ = "epoll: ";
     description_ += reason;
   }
 
   io_uring queues_{};
+  unsigned limit_ = 0;     // there is room for the entries before this one, or somebody has to look
+  unsigned room_ = 0;      // how many entries may wait to be handed over
+  bool is_plain_;          // the kernel serves, it alone, and nobody interferes
   ring_memory memory_{queues_};
-  unsigned room_ = 0;                // how many entries may wait to be handed over
   std::unique_ptr<soft_ring> soft_;  // null: the kernel serves
   interference* interference_;       // null, unless this is a test
   unsigned changed_ = 0;             // the entries before this one were interfered with
@@ -279,7 +297,8 @@ class ring {
 // Implementation
 
 inline ring::ring(unsigned entries, backend option, loop_threads& threads, interference* hindrance)
-    : interference_(hindrance),
+    : is_plain_(hindrance == nullptr),
+      interference_(hindrance),
       threads_(threads),
       entries_(std::clamp(entries, 1U, 32768U)) {  // what the kernel can do (IORING_MAX_ENTRIES)
   const backend_wish wish = wished_backend(option);
@@ -308,6 +327,7 @@ inline ring* ring::beside() noexcept {
     constexpr unsigned few = 8;
     try {
       beside_ = std::make_unique<ring>(few, backend::epoll, threads_, nullptr);
+      is_plain_ = false;
     } catch (const std::exception&) {
       return nullptr;
     }
