@@ -162,3 +162,11 @@ NGINX_TEST("over HTTP/2 an answer that was not modified is none to follow, eithe
   CHECK(answer.url == server.tls("unmodified"));
   CHECK(answer.history.empty());
 }
+
+NGINX_TEST("a server that goes away before it has looked at a request is a lost connection") {
+  const tls_peers peers(server);
+  auto session = session_for(server);
+  const auto error = co_await error_of(session.get(peers.gone()));
+  CHECK(error.kind() == http::error_kind::connection_lost);
+  CHECK(is_one_line_with(error.what(), {"GET " + peers.gone(), "before it answered"}));
+}

@@ -195,6 +195,21 @@ class nginx_server {
   server_script script_{"nginx.py", {folder_ / ""}, 4};
 };
 
+/// See tls_peers.py.
+class tls_peers {
+ public:
+  explicit tls_peers(const nginx_server& certified)
+      : script_("tls_peers.py", {std::filesystem::path(certified.ca()).parent_path()}, 2) {}
+  [[nodiscard]] std::string strict() const { return url(0); }
+  [[nodiscard]] std::string gone() const { return url(1); }
+
+ private:
+  [[nodiscard]] std::string url(std::size_t i) const {
+    return "https://localhost:" + std::to_string(script_.port(i)) + "/";
+  }
+  server_script script_;
+};
+
 // Peers that misbehave: a listener, and a task for each peer that connects.
 
 using behaviour = task<> (*)(tcp_stream);

@@ -56,6 +56,22 @@ task<> sends_a_trailer(rondo::tcp_stream peer) {
   co_await peer.write("X-Late: 1\r\nHTTP/1.1 303 x: y\r\n\r\n");
   co_await until_the_peer_ends(peer);
 }
+/// MiB of zeros, in one segment of TCP (RFC 8878: a frame of blocks that repeat a byte).
+template <std::size_t MiB>
+task<> sends_zeros(rondo::tcp_stream peer) {
+  static_cast<void>(co_await read_request(peer));
+  constexpr std::size_t block = std::size_t{128} << 10;
+  constexpr std::size_t zeros = MiB << 20;
+  std::string frame("\x28\xb5\x2f\xfd\x00\x38", 6);  // a window of 128 KiB
+  for (std::size_t at = 0; at < zeros; at += block) {
+    const std::size_t head = block << 3 | 1U << 1 | (at + block == zeros ? 1U : 0U);
+    for (int i = 0; i < 3; ++i) frame += static_cast<char>(head >> 8 * i & 0xff);
+    frame += '\0';
+  }
+  co_await peer.write("HTTP/1.1 200 OK\r\nContent-Encoding: zstd\r\nContent-Length: " +
+                      std::to_string(frame.size()) + "\r\n\r\n" + frame);
+  co_await until_the_peer_ends(peer);
+}
 task<> moves_to_nowhere(rondo::tcp_stream peer) {
   static_cast<void>(co_await read_request(peer));
   co_await peer.write("HTTP/1.1 302 Found\r\nLocation: \r\nContent-Length: 1000\r\n\r\n");
@@ -252,6 +268,39 @@ LOOP_TEST("a body that nobody reads is not taken from the peer") {
   }
   CHECK(at == long_body);
   CHECK(right);
+}
+
+bool knows_zstd() {
+  return (curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_ZSTD) != 0;
+}
+
+LOOP_TEST("what a few bytes decompress to comes through a stream as well, and in no time") {
+  if (!knows_zstd()) co_return;
+  http::session session;
+  const stopwatch whole;
+  const auto answer = co_await session.get(start_peer(sends_zeros<48>));
+  const auto at_once = whole.elapsed();
+  CHECK(answer.text() == std::string(std::size_t{48} << 20, '\0'));
+  const stopwatch streamed;
+  auto parts = co_await session.stream(get(start_peer(sends_zeros<48>)));
+  std::size_t size = 0;
+  bool right = true;
+  while (auto part = co_await parts.next()) {
+    size += part->size();
+    right = right && part->find_first_not_of('\0') == std::string::npos;
+  }
+  CHECK(size == std::size_t{48} << 20);
+  CHECK(right);
+  CHECK(streamed.elapsed() < 10 * at_once + 1s);
+}
+
+LOOP_TEST("what decompresses to more than libcurl keeps is an error of a stream that says so") {
+  if (!knows_zstd()) co_return;
+  http::session session;
+  auto parts = co_await session.stream(get(start_peer(sends_zeros<100>)));
+  const auto error = co_await error_of(rest_of(parts));
+  CHECK(error.kind() == http::error_kind::out_of_memory);
+  CHECK(is_one_line_with(error.what(), {"decompress", "64 MiB"}));
 }
 
 LOOP_TEST("what came of a body that breaks off is read before the error") {

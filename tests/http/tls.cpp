@@ -120,3 +120,36 @@ NGINX_TEST("what a proxy says about the tunnel is no part of the answer that com
   const std::size_t n = co_await stream.read(body);
   CHECK(body.substr(0, n) == R"({"answer":42})");
 }
+
+NGINX_TEST("a server that wants a certificate of its client has a quarrel over TLS") {
+  const tls_peers peers(server);
+  http::session session(http::session_options().ca_file(server.ca()).retry(
+      http::retry_policy().attempts(3).first_delay(1ms)));
+  const auto error = co_await error_of(session.get(peers.strict()));
+  CHECK(error.kind() == http::error_kind::tls);
+  CHECK(is_one_line_with(error.what(), {"GET " + peers.strict(), "certificate required"}));
+}
+
+task<> is_no_proxy(rondo::tcp_stream peer) {
+  static_cast<void>(co_await read_request(peer));
+  co_await peer.write("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
+  co_await until_the_peer_ends(peer);
+}
+
+LOOP_TEST("a proxy that does not connect is no connection, and the error says what it said") {
+  http::session session(http::session_options().proxy(start_peer(is_no_proxy)));
+  const auto error = co_await error_of(session.get("https://localhost:1/"));
+  CHECK(error.kind() == http::error_kind::connect_failed);
+  CHECK(is_one_line_with(error.what(), {"https://localhost:1/", "proxy", "407"}));
+}
+
+LOOP_TEST("a proxy whose URL is none is named without its password, and is not asked again") {
+  for (const std::string wrong :
+       {"ftp://me:secret@proxy:1", "http://me:secret@proxy:port", "http://me:secret@a b:1"}) {
+    http::session session(http::session_options().proxy(wrong));
+    const auto error = co_await error_of(session.get("http://localhost:1/"));
+    CHECK(error.kind() == http::error_kind::invalid_url);
+    CHECK(is_one_line_with(error.what(), {"proxy", "me:***@"}));
+    CHECK(std::string_view(error.what()).find("secret") == std::string_view::npos);
+  }
+}

@@ -22,10 +22,10 @@
 namespace rondo::http {
 
 enum class error_kind {
-  invalid_url = 1,     // not a URL, or neither http nor https
+  invalid_url = 1,     // not a URL, or neither http nor https; or that of the proxy
   name_not_resolved,   // of the host, or of the proxy
   connection_refused,  // nobody listens there
-  connect_failed,      // any other reason why there is no connection
+  connect_failed,      // any other reason why there is no connection, as a proxy that refuses one
   tls,                 // the handshake failed, or the certificate was not accepted
   timeout,             // error::timeout() tells which limit
   connection_lost,     // hung up before the answer was complete

@@ -20,6 +20,7 @@ struct failure {
   CURLcode code = CURLE_OK;
   int error = 0;                           // errno, when there is one
   long certificate = 0;                    // X509_V_ERR_..., or 0 or 1: OpenSSL was not asked yet
+  long proxy_status = 0;                   // what a proxy said to CONNECT; 0: nothing
   bool asked = false;                      // whether a request went out
   bool before_head = false;                // whether one did, and no whole head has come
   bool lacks_memory = false;               // whether it is rondo that has none left
@@ -32,6 +33,7 @@ struct failure {
     code = result;
     error = system != 0 ? system : static_cast<int>(info<long>(easy, CURLINFO_OS_ERRNO));
     certificate = info<long>(easy, CURLINFO_SSL_VERIFYRESULT);
+    proxy_status = info<long>(easy, CURLINFO_HTTP_CONNECTCODE);
     asked = info<long>(easy, CURLINFO_REQUEST_SIZE) > 0;
   }
 
@@ -42,8 +44,12 @@ struct failure {
   [[nodiscard]] explanation explain() const;
 
  private:
+  [[nodiscard]] bool says(std::string_view words) const noexcept {
+    return std::string_view(text).find(words) != std::string_view::npos;
+  }
   [[nodiscard]] std::string detail() const;
   [[nodiscard]] explanation explain_limit() const;
+  [[nodiscard]] explanation explain_loss() const;
   [[nodiscard]] static explanation line_too_long();
   [[nodiscard]] explanation explain_tls() const;
 };
@@ -70,8 +76,15 @@ inline std::string in_words(std::chrono::nanoseconds duration) {
   return text + " s";
 }
 
+/// libcurl quotes the URL of a proxy that it does not understand, with the password.
 inline std::string failure::detail() const {
-  return begin_small(text[0] != '\0' ? text : curl_easy_strerror(code));
+  std::string all = begin_small(text[0] != '\0' ? text : curl_easy_strerror(code));
+  const auto begin = all.find('\'');
+  const auto end = all.rfind('\'');
+  if (begin != end) {
+    all.replace(begin + 1, end - begin - 1, without_password(all.substr(begin + 1, end - begin - 1)));
+  }
+  return all;
 }
 
 inline failure::explanation failure::explain() const {
@@ -80,6 +93,7 @@ inline failure::explanation failure::explain() const {
       error != 0 ? begin_small(std::generic_category().message(error)) : detail();
   constexpr int too_large = 100;  // CURLE_TOO_LARGE, since libcurl 8.6
   if (static_cast<int>(code) == too_large && before_head) return line_too_long();
+  if (says("nsupported proxy")) return {error_kind::invalid_url, detail()};
   switch (code) {
     case CURLE_OK:
       return {error == ENOMEM ? error_kind::out_of_memory : error_kind::other,
@@ -109,26 +123,28 @@ inline failure::explanation failure::explain() const {
               "the connection ended in the middle of the body: " + detail()};
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
-      for (const char* const wrong : {"chunk", "oo large response headers"}) {
-        if (std::string_view(text).find(wrong) != std::string_view::npos) {
-          return {error_kind::protocol, detail()};
-        }
-      }
-      return {error_kind::connection_lost, "the connection was lost: " + detail()};
+      return explain_loss();
     case CURLE_SEND_FAIL_REWIND:
       return {error_kind::other, "the body is a stream, which cannot be sent a second time"};
     case CURLE_TOO_MANY_REDIRECTS:
       return {error_kind::too_many_redirects, detail()};
-    case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_HTTP2:
+      if (before_head && text[0] == '\0') {  // GOAWAY; what is wrong with a frame would be said
+        return {error_kind::connection_lost, "the server gave up the connection before it answered"};
+      }
+      return {error_kind::protocol, detail()};
+    case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_HTTP2_STREAM:
     case CURLE_BAD_CONTENT_ENCODING:
       return {error_kind::protocol, detail()};
     case CURLE_WRITE_ERROR:
       return {error_kind::protocol, "the body is not encoded as its head says"};
     case CURLE_OUT_OF_MEMORY:
-      if (before_head && !lacks_memory) return line_too_long();
-      return {error_kind::out_of_memory, "out of memory"};
+      if (lacks_memory || !asked) return {error_kind::out_of_memory, "out of memory"};
+      if (before_head) return line_too_long();
+      return {error_kind::out_of_memory,
+              "libcurl has no room for the body: 16 KiB of it may decompress to 64 MiB in a stream, or "
+              "there is no memory"};
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CACERT_BADFILE:
@@ -145,6 +161,16 @@ inline failure::explanation failure::explain() const {
     default:
       return {error_kind::other, detail()};
   }
+}
+
+/// libcurl says that it could not receive, or send, also of what it has received.
+inline failure::explanation failure::explain_loss() const {
+  if (proxy_status != 0 && proxy_status / 100 != 2) {
+    return {error_kind::connect_failed, "the proxy does not connect: " + std::to_string(proxy_status)};
+  }
+  if (says("chunk") || says("oo large response headers")) return {error_kind::protocol, detail()};
+  if (says(" alert ")) return {error_kind::tls, detail()};  // about our certificate, in TLS 1.3
+  return {error_kind::connection_lost, "the connection was lost: " + detail()};
 }
 
 /// What libcurl 7.88 calls being out of memory. Its lines may be of CURL_MAX_HTTP_HEADER bytes.

@@ -2,7 +2,8 @@
 #pragma once
 //
 // One request whose answer is taken as it comes. libcurl goes on by itself, up to `most_kept_` bytes
-// ahead of the reader; then it is paused, and with it the peer.
+// ahead of the reader; then it is paused, and with it the peer. What libcurl has read by then, at most
+// 16 KiB, it decompresses and keeps as a whole, which it does up to 64 MiB (DYN_PAUSE_BUFFER).
 //
 // The body of the request may be produced meanwhile, by whoever waits for the answer: that is a
 // race, in which the producer takes part only to lose it, or to end it with an error. Nobody can
@@ -80,7 +81,7 @@ class received_body final : exchange {
     taken_ += n;
     if (paused_ && kept() <= most_kept_ / 2) {
       paused_ = false;
-      resume();
+      go_on_receiving();
     }
     co_return n;
   }
@@ -108,7 +109,7 @@ class received_body final : exchange {
     co_await when_any(feed(), until_it_is_refused());
     if (is_refused()) {
       upload_->stop();
-      resume();
+      go_on_receiving();
     }
     produced_ = true;
     for (news_.notify_all();;) co_await news_.next();
@@ -116,7 +117,7 @@ class received_body final : exchange {
   task<> feed() {
     for (bool more = true; more;) {
       more = co_await upload_->fetch();
-      if (upload_->take_pause()) resume();
+      if (upload_->take_pause()) go_on_receiving();
     }
   }
   [[nodiscard]] bool is_refused() const noexcept {
@@ -148,8 +149,15 @@ class received_body final : exchange {
     news_.notify_all();
   }
   void is_redirected() noexcept override { news_.notify_all(); }
+  /// What libcurl has kept since it was paused is taken as a whole: it would bring what is refused
+  /// of that again, all of it, each time.
+  void go_on_receiving() noexcept {
+    resuming_ = true;
+    resume();
+    resuming_ = false;
+  }
   [[nodiscard]] bool take_body(std::string_view bytes) override {
-    paused_ = kept() >= most_kept_ && (!upload_ || produced_);
+    paused_ = kept() >= most_kept_ && (!upload_ || produced_) && !resuming_;
     if (paused_) return false;
     if (taken_ >= kept()) bytes_.erase(0, std::exchange(taken_, 0));
     bytes_.append(bytes);
@@ -169,6 +177,7 @@ class received_body final : exchange {
   bool has_head_ = false;
   bool produced_ = false;  // all that is wanted of the body of the request
   bool paused_ = false;
+  bool resuming_ = false;
   rondo::detail::changes news_;
 };
 

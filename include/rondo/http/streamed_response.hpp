@@ -57,7 +57,8 @@ class streamed_response {
   /// Waits for what there is of the body, decompressed, and gives how many bytes that was: at least
   /// one, or 0 at its end. One read at a time.
   /// Keep alive: the buffer. Canceled: nothing is lost, it may be called again.
-  /// Throws: http::error when the rest does not come; what came before is read first.
+  /// Throws: http::error when the rest does not come; what came before is read first. Of kind
+  /// out_of_memory also when 16 KiB decompress to more than 64 MiB.
   /// operation_canceled when the loop of the request has ended.
   [[nodiscard]] task<std::size_t> read(mutable_buffer to) & {
     RONDO_ASSERT(body_ != nullptr, "an empty http::streamed_response was read");
