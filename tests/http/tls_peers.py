@@ -42,12 +42,12 @@ def serve(descriptor, context, talk):
     listener.setblocking(True)
     while True:
         peer, _ = listener.accept()
-        try:
-            with context.wrap_socket(peer, server_side=True) as secure:
-                talk(secure)
-        except OSError:
-            until_it_ends(peer)
-            peer.close()
+        with peer.dup() as open_still:  # a handshake that fails closes its socket, and the alert is lost
+            try:
+                with context.wrap_socket(peer, server_side=True) as secure:
+                    talk(secure)
+            except OSError:
+                until_it_ends(open_still)
 
 
 def main(folder, strict, gone):
