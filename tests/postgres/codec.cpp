@@ -137,6 +137,10 @@ POSTGRES_TEST("null is an empty optional, both ways") {
   CHECK(rows[0].is_null("b"));
   CHECK(rows[0].get<std::optional<std::string>>("c") == std::nullopt);
   CHECK(rows[0].get<std::optional<int>>("d") == 4);
+  const char* const unset = nullptr;
+  const auto pointers = co_await c.query("select $1::text as a, $2::text as b", unset, "text");
+  CHECK(pointers[0].is_null("a"));
+  CHECK(pointers[0].get<std::string>("b") == "text");
   CHECK_FALSE(rows[0].is_null("d"));
   std::string said;
   try {
@@ -163,6 +167,8 @@ POSTGRES_TEST("JSON as a class") {
   CHECK(same == value);
   const auto rows = co_await c.query("select '[1]'::json as plain");
   CHECK(rows[0].get<nlohmann::json>("plain") == nlohmann::json::array({1}));
+  const std::string none = co_await misread<nlohmann::json>(c, "'[1'::text");
+  CHECK(none == "column \"it\": \"[1\" is not JSON");
 }
 #endif
 

@@ -10,7 +10,21 @@ using rondo::task;
 
 namespace {
 
+using Catch::Matchers::ContainsSubstring;
 using fine = sys_time<microseconds>;
+using fine_local = local_time<microseconds>;
+
+/// What is said against reading a value as a T; "" if it can be.
+template <typename T>
+std::string misread(const rondo::postgres::row& from, const char* column) {
+  try {
+    static_cast<void>(from.get<T>(column));
+    return "";
+  } catch (const rondo::postgres::error& e) {
+    CHECK(e.kind() == rondo::postgres::error_kind::conversion);
+    return e.what();
+  }
+}
 
 }  // namespace
 
@@ -66,6 +80,22 @@ POSTGRES_TEST("infinity is the end of time") {
   }
   const auto day = co_await back(c, sys_days::max());
   CHECK(day == sys_days::max());
+  const auto rows = co_await c.query("select date 'infinity' as last, date '-infinity' as first");
+  CHECK_THAT(misread<year_month_day>(rows[0], "last"), ContainsSubstring("sys_days"));
+  CHECK_THAT(misread<year_month_day>(rows[0], "first"), ContainsSubstring("sys_days"));
+}
+
+POSTGRES_TEST("years that std::chrono does not have are refused, both ways") {
+  auto c = co_await postgres::connect(server.conninfo());
+  const auto last = co_await back(c, sys_days(year::max() / December / 31));
+  CHECK(last == sys_days(year::max() / December / 31));
+  const sys_days later = last + days(1);
+  CHECK_THROWS_AS(c.query("select $1::date", later), std::invalid_argument);
+  CHECK_THROWS_AS(c.query("select $1::timestamp", fine_local(later.time_since_epoch())),
+                  std::invalid_argument);
+  const auto rows = co_await c.query("select date '40000-01-01' as day, timestamp '40000-01-01' as t");
+  CHECK_THAT(misread<sys_days>(rows[0], "day"), ContainsSubstring("in a year of"));
+  CHECK_THAT(misread<fine_local>(rows[0], "t"), ContainsSubstring("in a year of"));
 }
 
 TEST_CASE("what is no time, or none that fits, says so") {

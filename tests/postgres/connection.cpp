@@ -172,6 +172,15 @@ POSTGRES_TEST("a prepared statement is executed again and again, with other argu
   CHECK(twice.sql() == "select $1::int * 2");
 }
 
+POSTGRES_TEST("a statement that was prepared on one connection is unknown to another") {
+  auto a = co_await postgres::connect(server.conninfo());
+  auto b = co_await postgres::connect(server.conninfo());
+  const auto of_a = co_await a.prepare("select 'a'");
+  static_cast<void>(co_await b.prepare("select 'b'"));
+  const auto e = co_await error_of(b.query(of_a));
+  CHECK(e.sqlstate() == "26000");  // invalid_sql_statement_name
+}
+
 POSTGRES_TEST("an error in a statement to be prepared, and in one that is executed") {
   auto c = co_await postgres::connect(server.conninfo());
   const auto wrong = co_await error_of(c.prepare("selekt 1"));

@@ -198,6 +198,13 @@ LOOP_TEST("a client that verifies needs the name of the host") {
   CHECK_THROWS_AS(stream::client(client_context(), std::move(plain.a), ""), std::invalid_argument);
 }
 
+LOOP_TEST("the name of a host does not end at a zero byte, behind which may be another name") {
+  auto plain = co_await tcp_pair();
+  CHECK_THROWS_AS(
+      stream::client(client_context(), std::move(plain.a), std::string("localhost\0.example", 18)),
+      std::invalid_argument);
+}
+
 LOOP_TEST("a server that wants to know its clients talks only to those who show a certificate") {
   const certificates& c = certificates::get();
   const auto strict = server_context().ca_file(c.ca()).require_client_certificate();

@@ -11,7 +11,8 @@
 //     std::chrono                        see codec_time.hpp
 //     std::vector of these               their arrays, see codec_array.hpp
 //     postgres::json, nlohmann::json     jsonb; json and jsonb are read
-//     std::optional of these             the same or null; nullptr and std::nullopt are null
+//     std::optional of these             the same or null; nullptr, std::nullopt and a char* that
+//                                        points to nothing are null
 //
 // For a type of your own, specialise postgres::codec in the same way.
 
@@ -19,6 +20,8 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -183,7 +186,15 @@ struct codec<T> {
   static constexpr unsigned oid = 3802;
   static constexpr unsigned array_oid = 3807;
   static void write(const T& value, std::string& to) { to += value.dump(); }
-  static T read(std::string_view text) { return T::parse(text); }
+  static T read(std::string_view text) {
+    try {
+      return T::parse(text);
+    } catch (const std::bad_alloc&) {
+      throw;
+    } catch (const std::exception&) {
+      detail::does_not_fit(text, "JSON");
+    }
+  }
 };
 
 /// The server's output is hex; bytea_output = 'escape' makes it characters and \ooo.

@@ -8,11 +8,13 @@
 //     std::chrono::sys_days, year_month_day    date
 //
 // The server counts microseconds; what is finer is cut off. 'infinity' and '-infinity' are
-// time_point::max() and min(). A timestamp without time zone that is read as a time_point is taken
+// time_point::max() and min(), and no year_month_day. std::chrono's years end with 32767; the server
+// knows later ones, which are a conversion error here, and std::invalid_argument as an argument. A timestamp without time zone that is read as a time_point is taken
 // for UTC. Read is the ISO style, which a connection sets if the server's is another one.
 
 #include <charconv>
 #include <chrono>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -40,7 +42,9 @@ class time_reader {
     expect('-');
     const unsigned d = static_cast<unsigned>(number());
     if (before_christ) y = 1 - y;
-    if (y > static_cast<int>(year::max()) || y < static_cast<int>(year::min())) fail();
+    if (y > static_cast<int>(year::max()) || y < static_cast<int>(year::min())) {
+      does_not_fit(text_, "in a year of std::chrono's");
+    }
     microseconds time = sys_days(year(y) / month(m) / day(d)).time_since_epoch();
     if (accept(' ')) time += clock();
     if (!rest_.empty()) time -= zone();
@@ -108,6 +112,16 @@ inline void append_padded(long long value, std::size_t width, std::string& to) {
   to += digits;
 }
 
+/// Throws: std::invalid_argument.
+inline std::chrono::year_month_day date_of(std::chrono::sys_days day) {
+  using namespace std::chrono;
+  if (day < sys_days(year::min() / January / 1) || day > sys_days(year::max() / December / 31)) {
+    throw std::invalid_argument(
+        "rondo: a date for PostgreSQL is in a year that std::chrono does not have");
+  }
+  return day;
+}
+
 /// Gives whether it was before Christ, which the server wants to be told at the end.
 inline bool append_date(std::chrono::year_month_day date, std::string& to) {
   const int y = static_cast<int>(date.year());
@@ -125,7 +139,7 @@ inline void append_time(std::chrono::microseconds since_epoch, std::string_view 
   using namespace std::chrono;
   const auto day = floor<days>(since_epoch);
   const auto clock = since_epoch - day;
-  const bool before_christ = append_date(sys_days(day), to);
+  const bool before_christ = append_date(date_of(sys_days(day)), to);
   to += ' ';
   append_padded(clock / hours(1), 2, to);
   to += ':';
@@ -186,7 +200,7 @@ struct codec<std::chrono::sys_days> {
       to += value == sys_days::max() ? "infinity" : "-infinity";
       return;
     }
-    if (detail::append_date(value, to)) to += " BC";
+    if (detail::append_date(detail::date_of(value), to)) to += " BC";
   }
   static std::chrono::sys_days read(std::string_view text) {
     using namespace std::chrono;
@@ -203,6 +217,9 @@ struct codec<std::chrono::year_month_day> {
     if (detail::append_date(value, to)) to += " BC";
   }
   static std::chrono::year_month_day read(std::string_view text) {
+    if (text.ends_with("infinity")) {
+      detail::does_not_fit(text, "a year_month_day; read it as std::chrono::sys_days");
+    }
     return codec<std::chrono::sys_days>::read(text);
   }
 };

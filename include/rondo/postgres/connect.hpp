@@ -8,6 +8,7 @@
 // times. So each step runs on a thread, and the socket is waited for on the loop in between.
 
 #include <poll.h>
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <memory>
@@ -27,8 +28,27 @@
 
 namespace rondo::postgres::detail {
 
+/// Of a server that refuses, libpq has the text only. With PQERRORS_VERBOSE that is, in whatever
+/// language, "...: FATAL:  28P01: password authentication failed", and the last line is where that is
+/// in the server's source.
+inline void take_out_code(std::string_view all, error_fields& fields) {
+  const auto is_in_code = [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'); };
+  for (auto at = all.rfind(":  "); at != all.npos && at != 0; at = all.rfind(":  ", at - 1)) {
+    const std::string_view code = all.substr(at + 3, 5);
+    if (!std::all_of(code.begin(), code.end(), is_in_code)) continue;
+    if (!all.substr(at + 3 + code.size()).starts_with(": ")) continue;
+    const std::string_view text = all.substr(at + 10);
+    const auto last_line = text.find_last_of('\n', text.size() - 2);
+    fields.sqlstate = code;
+    fields.message = in_one_line(std::string(all.substr(0, at + 3)).append(text.substr(0, last_line)));
+    return;
+  }
+}
+
 inline error connect_error(const PGconn* connection) {
-  return error(error_kind::connect_failed, fields_of(connection, sqlstate::not_connected), "");
+  error_fields fields = fields_of(connection, sqlstate::not_connected);
+  take_out_code(PQerrorMessage(connection), fields);
+  return error(error_kind::connect_failed, std::move(fields), "");
 }
 
 /// On a thread.
@@ -36,6 +56,7 @@ inline connection_handle start_connecting(const std::string& conninfo) {
   connection_handle c(PQconnectStart(conninfo.c_str()));
   if (!c) throw std::bad_alloc();
   if (PQstatus(c.get()) == CONNECTION_BAD) throw connect_error(c.get());
+  PQsetErrorVerbosity(c.get(), PQERRORS_VERBOSE);
   return c;
 }
 
@@ -78,6 +99,7 @@ inline task<connection_handle> open_connection(std::string conninfo) {
       throw error(error_kind::connect_failed, std::move(fields), "");
     }
   }
+  PQsetErrorVerbosity(c.get(), PQERRORS_DEFAULT);
   co_return c;
 }
 

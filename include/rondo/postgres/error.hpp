@@ -29,21 +29,24 @@ enum class error_kind {
 };
 
 /// Of the codes that the server gives (PostgreSQL's documentation, appendix A), those that programs
-/// look for most. Three are given here: 08001 and 08006, when no server is there to give one, and
+/// look for most. Three are given here: 08001 and 08006, when no server has given one, and
 /// 08007 when a connection was lost during a commit, which may have been done or not.
 namespace sqlstate {
 inline constexpr std::string_view not_connected = "08001";
 inline constexpr std::string_view connection_lost = "08006";
 inline constexpr std::string_view transaction_resolution_unknown = "08007";
+inline constexpr std::string_view invalid_password = "28P01";
 inline constexpr std::string_view not_null_violation = "23502";
 inline constexpr std::string_view foreign_key_violation = "23503";
 inline constexpr std::string_view unique_violation = "23505";
 inline constexpr std::string_view check_violation = "23514";
 inline constexpr std::string_view in_failed_transaction = "25P02";
+inline constexpr std::string_view invalid_catalog_name = "3D000";  // there is no such database
 inline constexpr std::string_view serialization_failure = "40001";
 inline constexpr std::string_view deadlock_detected = "40P01";
 inline constexpr std::string_view syntax_error = "42601";
 inline constexpr std::string_view undefined_table = "42P01";
+inline constexpr std::string_view too_many_connections = "53300";
 inline constexpr std::string_view lock_not_available = "55P03";
 inline constexpr std::string_view query_canceled = "57014";
 }  // namespace sqlstate

@@ -93,6 +93,9 @@ class parameters {
   template <typename T>
   void add(const T& value) {
     using type = typename written_as<T>::type;
+    if constexpr (std::is_pointer_v<T>) {
+      if (value == nullptr) return add(std::optional<type>());
+    }
     static_assert(writable<type>,
                   "rondo: no postgres::codec writes this type; convert the argument, or "
                   "specialise postgres::codec for it");

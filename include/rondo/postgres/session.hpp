@@ -10,6 +10,7 @@
 //               takes a turn meanwhile waits for that
 //   broken      for ever: lost, or given up
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
@@ -107,7 +108,8 @@ class session : public recoverable {
   }
 
   bool in_turn_ = false;
-  unsigned statements_ = 0;  // prepared so far
+  // In no name that another connection knows, so that nothing else is executed there by mistake.
+  static inline std::atomic<std::uint64_t> last_statement{0};
 };
 
 // Implementation
@@ -156,7 +158,8 @@ inline task<rows> session::execute(request r, std::optional<std::uint64_t> in_tr
 
 inline task<statement> session::prepare(std::string sql) {
   const turn mine(*this);
-  request r = request::to_prepare("rondo_" + std::to_string(++statements_), std::move(sql));
+  const std::string name = "rondo_" + std::to_string(++last_statement);
+  request r = request::to_prepare(name, std::move(sql));
   result_handle last = co_await exchange(r);
   checked(std::move(last), r.sql());
   co_return r.take_statement();

@@ -165,6 +165,9 @@ class tls_engine {
   }
 
   void prepare_client(bool verify) {
+    if (host_.find('\0') != host_.npos) {
+      throw std::invalid_argument("rondo: the name of a host cannot contain a zero byte");
+    }
     ::SSL* const s = ssl_.get();
     ::SSL_set_verify(s, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
     unsigned char address[sizeof(in6_addr)];
