@@ -412,3 +412,68 @@ TEST_CASE("an end whose move throws is lost, and its lane goes on") {
   }
   CHECK(lost);
 }
+
+// One stream inside the other. A child waits for `rest` where there are no more.
+task<int> nested(int depth, gate& rest) {
+  if (depth == 0) {
+    co_await rest.wait();
+    co_return 0;
+  }
+  std::vector<task<int>> one;
+  one.push_back(nested(depth - 1, rest));
+  auto stream = as_completed(std::move(one));
+  auto end = co_await stream.next();
+  const int inside = end.has_value() ? end->result.value() : -1;
+  co_return inside + 1;
+}
+
+TEST_CASE("streams of a hundred thousand, one inside the other, need no more stack than one") {
+  constexpr int depth = 100'000;
+  for (const bool at_once : {true, false}) {
+    manual_loop loop;
+    gate rest;
+    if (at_once) rest.open();
+    manual_loop::root root(loop, nested(depth, rest));
+    root.start();
+    loop.run_until_idle();
+    CHECK(root.done() == at_once);
+    rest.open();
+    loop.run_until_idle();
+    REQUIRE(root.done());
+    CHECK(root.take() == depth);
+  }
+}
+
+TEST_CASE("a next that was put off for the sake of the stack is canceled before it has begun") {
+  manual_loop loop;
+  gate rest;
+  manual_loop::root root(loop, nested(100'000, rest));
+  root.start();
+  root.line.cancel();
+  loop.run_until_idle();
+  REQUIRE(root.done());
+  CHECK_THROWS_AS(root.take(), operation_canceled);
+}
+
+TEST_CASE("a child that cancels the line of its stream as it starts ends next") {
+  manual_loop loop;
+  gate never;
+  const auto child = [](manual_loop::root<task<>>*& around, gate& waits) -> task<int> {
+    around->line.cancel();
+    co_await waits.wait();
+    co_return 1;
+  };
+  manual_loop::root<task<>>* around = nullptr;
+  const auto body = [&]() -> task<> {
+    std::vector<task<int>> one;
+    one.push_back(child(around, never));
+    auto stream = as_completed(std::move(one));
+    static_cast<void>(co_await stream.next());
+  };
+  manual_loop::root root(loop, body());
+  around = &root;
+  root.start();
+  loop.run_until_idle();
+  REQUIRE(root.done());
+  CHECK_THROWS_AS(root.take(), operation_canceled);
+}

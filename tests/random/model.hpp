@@ -82,6 +82,7 @@ class model {
   };
   struct spawned {
     line own{};
+    bool leaving = false;  // has ended, and in its next turn lets go of what it holds
     std::optional<end> ended{};
     bool taken = false;
     std::map<int, action> waiting{};  // those who wait for the end, in their order
@@ -108,7 +109,7 @@ class model {
     }
   }
   void cancel(spawned& s) {
-    if (!s.ended) cancel(s.own);
+    if (!s.leaving) cancel(s.own);
   }
   end canceled() { return {how::canceled, --cancellations_}; }
   /// A cancellation counts as one only in a line that was canceled.
@@ -606,6 +607,7 @@ class model {
         for (member& m : s->lanes) pull(s, m);
       }
       if (!s->ended.empty() || s->running == 0) return end{};
+      if (l.canceled) return later(w, canceled()), std::nullopt;  // by what was started
       suspend(l, w, [s] { s->waiting = nullptr; });
       s->waiting = [this, w, &l] {
         l.leaf = nullptr;
@@ -692,6 +694,19 @@ class model {
     };
     return std::nullopt;
   }
+  /// Starts a task that nobody awaits: `ended(end)` is told where its coroutine is gone.
+  template <typename F>
+  void start_alone(const node& n, const std::shared_ptr<spawned>& s, F ended) {
+    const auto leave = [s](end e) {
+      s->leaving = true;
+      return in(s->own, e);
+    };
+    const auto now = start(n, s->own, {[this, leave, ended](end e) {
+                                         turns_.push_back([ended, last = leave(e)] { ended(last); });
+                                       },
+                                       false});
+    if (now) ended(leave(*now));
+  }
   static void tell_those_who_wait(spawned& s) {
     const auto waiting = std::move(s.waiting);
     for (const auto& [place, tell] : waiting) tell();
@@ -702,12 +717,10 @@ class model {
     spawned_.push_back(s);
     handles_[n.id] = s.get();
     turns_.push_back([this, s, &n] {
-      const auto ended = [s](end e) {
-        s->ended = in(s->own, e);
+      start_alone(n.children[0], s, [s](end e) {
+        s->ended = e;
         tell_those_who_wait(*s);
-      };
-      const auto now = start(n.children[0], s->own, {ended, false});
-      if (now) ended(*now);
+      });
     });
     const auto beside = [&](waiter w) { return start(n.children[1], l, std::move(w)); };
     end e = co_await until(beside);
@@ -777,7 +790,7 @@ class model {
     ++g->size;
     ++g->pending;
     const auto ended = [this, g, s](end e) {
-      s->ended = in(s->own, e);
+      s->ended = e;
       note(*g, *s->ended);
       if (s->ended->ended == how::canceled && g->parent.canceled) g->lost = true;
       if (--g->size == 0 && g->joined) std::exchange(g->joined, nullptr)();
@@ -787,10 +800,10 @@ class model {
     turns_.push_back([this, g, s, ended, &child] {
       if (!g->errors.empty()) {
         s->own.canceled = true;  // it is not started at all
+        s->leaving = true;
         return ended(canceled());
       }
-      const auto now = start(child, s->own, {ended, false});
-      if (now) ended(*now);
+      start_alone(child, s, ended);
     });
   }
 

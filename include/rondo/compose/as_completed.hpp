@@ -49,9 +49,8 @@ template <typename R>
 using completion_handle = std::unique_ptr<completion_block<R>, completion_closer>;
 }  // namespace detail
 
-/// Starts nothing before the first `next`. To be kept in a variable: a task's arguments are destroyed
-/// after the task has ended, so of one that is an argument of a spawned task the children may end
-/// after it, and after its group.
+/// Starts nothing before the first `next`. A task that has one, in a variable or as an argument, does
+/// not count as ended before the children have.
 /// Thread: the loop's. One `next` at a time.
 template <typename R>
 class [[nodiscard("a stream does nothing until next() is awaited")]] completion_stream {
@@ -145,8 +144,14 @@ class next_completed : leaf, ready_node, listener {
       line.refuse(*this);
       return true;
     }
+    if (!block_.has_begun() && line.loop().stack_is_deep()) [[unlikely]] return put_off();
     block_.begin(line);
     if (block_.has_something()) return line.loop().ready_at_once(*this);
+    if (line.canceled()) [[unlikely]] {  // by what was started
+      canceled_ = true;
+      line.refuse(*this);
+      return true;
+    }
     line.enter(*this);
     block_.wait(*this);
     return true;
@@ -160,6 +165,29 @@ class next_completed : leaf, ready_node, listener {
   }
 
  private:
+  /// What is started may start more of this kind: from the ready queue, so that the stack does not
+  /// grow with it.
+  [[gnu::noinline]] bool put_off() noexcept {
+    told_ = waiter;
+    notify = &next_completed::begin_now;
+    waiter = continuation(static_cast<listener&>(*this));
+    is_put_off_ = true;
+    line_->enter(*this);
+    line_->loop().push(*this);
+    return true;
+  }
+  static void begin_now(listener& self) noexcept {
+    auto& n = static_cast<next_completed&>(self);
+    n.notify = &next_completed::something;
+    n.waiter = n.told_;
+    n.is_put_off_ = false;
+    if (n.canceled_) return n.line_->loop().complete(n);
+    const loop_base::running_in now(n.line_->loop(), *n.line_);
+    n.block_.begin(*n.line_);
+    if (n.canceled_) return;  // by what was started, and told already
+    if (n.block_.has_something()) return something(n);
+    n.block_.wait(n);
+  }
   static void something(listener& self) noexcept {
     auto& n = static_cast<next_completed&>(self);
     n.line_->leave();
@@ -170,7 +198,7 @@ class next_completed : leaf, ready_node, listener {
     n.block_.stop_waiting();
     n.canceled_ = true;
     n.line_->leave();
-    n.line_->loop().push(n);
+    if (!n.is_put_off_) n.line_->loop().push(n);
   }
   static void show_children(leaf& self, observer& to) {
     auto& state = static_cast<next_completed&>(self);
@@ -180,6 +208,8 @@ class next_completed : leaf, ready_node, listener {
 
   completion_block<R>& block_;
   scope* line_ = nullptr;
+  continuation told_;  // while the start is put off
+  bool is_put_off_ = false;
   bool canceled_ = false;
 };
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <rondo/core/awaitable.hpp>
+#include <rondo/core/held_task.hpp>
 #include <rondo/core/result.hpp>
 
 namespace rondo {
@@ -75,9 +76,14 @@ class as_result_state {
   }
   [[nodiscard]] outcome how() const noexcept { return outcome::value; }
   auto take() { return take_result(state_); }
+  void let_go() noexcept
+    requires lets_go<held_state_for<A>>
+  {
+    state_.let_go();
+  }
 
  private:
-  state_for<A> state_;
+  held_state_for<A> state_;
 };
 
 }  // namespace detail

@@ -13,39 +13,24 @@
 // plain operation costs no frame.
 
 #include <cstddef>
-#include <functional>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 #include <rondo/core/awaitable.hpp>
+#include <rondo/core/held_task.hpp>
 #include <rondo/core/observer.hpp>
 #include <rondo/core/scope.hpp>
 
 namespace rondo::detail {
 
-/// What a value is stored as where a slot must exist: void as monostate, T& as
-/// reference_wrapper<T>.
-template <typename T>
-struct slot_impl {
-  using type = T;
-};
-template <>
-struct slot_impl<void> {
-  using type = std::monostate;
-};
-template <typename T>
-struct slot_impl<T&> {
-  using type = std::reference_wrapper<T>;
-};
-template <typename T>
-using slot = typename slot_impl<T>::type;
-
 class combinator;
 
 /// A child, as far as the combinator's count is concerned.
-struct child_base : listener {
-  explicit child_base(void (*ended)(listener&) noexcept) noexcept : listener{ended} {}
+struct child_base : leaver {
+  using leaver::leaver;
+  ~child_base() {
+    if (linked()) unlink();
+  }
   [[nodiscard]] bool started() const noexcept { return owner != nullptr; }
   [[nodiscard]] bool runs() const noexcept { return started() && !line.ended(); }
 
@@ -74,14 +59,22 @@ struct branch : child_base {
     }
   }
 
+  /// It has ended, and its coroutine is not on the stack.
+  void let_go() noexcept;
+
   State state;
 
  private:
+  static void let_go_now(listener& self) noexcept { static_cast<branch&>(self).let_go(); }
   static void ended(listener& self) noexcept {
     auto& c = static_cast<branch&>(self);
     c.line.end();
     loop_base& loop = c.line.loop();
     if (loop.defer_end(c.line, c)) [[unlikely]] return;
+    if constexpr (lets_go<State>) {
+      c.notify = &branch::let_go_now;
+      loop.let_go_later(c);
+    }
     auto& group = static_cast<Group&>(*c.owner);
     group.child_ended(c, c.state.how());
     group.one_less();
@@ -172,9 +165,22 @@ class combinator : public leaf, public ready_node, public listener {
   [[nodiscard]] scope& line() const noexcept { return *line_; }
 
  private:
+  template <typename Group, typename State>
+  friend struct branch;
+
   std::size_t pending_ = 0;
   scope* line_ = nullptr;
   continuation told_;  // whom to tell, while the ready node is used to put off the start
 };
+
+// Implementation
+
+template <typename Group, typename State>
+void branch<Group, State>::let_go() noexcept {
+  if constexpr (lets_go<State>) {
+    const loop_base::running_in now(line.loop(), owner->line());
+    state.let_go();
+  }
+}
 
 }  // namespace rondo::detail

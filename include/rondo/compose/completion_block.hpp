@@ -69,6 +69,7 @@ class completion_block : listener, ready_node, public orphan {
     while (!lanes_.full()) lanes_.emplace_back(*this);
   }
 
+  [[nodiscard]] bool has_begun() const noexcept { return loop_ != nullptr; }
   /// Starts the first elements, if nothing was started yet, in lines of their own.
   void begin(scope& line) noexcept {
     if (loop_ != nullptr) return;

@@ -75,7 +75,9 @@ class arguments_state : public combinator {
 
   void start_children() noexcept {
     const auto start_one = [this](auto& c) {
-      if (!rule_.decided() && !start_child(c)) child_ended(c, c.state.how());
+      if (rule_.decided() || start_child(c)) return;
+      child_ended(c, c.state.how());
+      c.let_go();
     };
     std::apply([&](auto&... c) { (start_one(c), ...); }, children_);
   }
@@ -97,7 +99,7 @@ class arguments_state : public combinator {
   }
   static constexpr leaf_kind kind{Rule::name, &cancel_children, &show_children};
 
-  std::tuple<branch<arguments_state, state_for<A>>...> children_;
+  std::tuple<branch<arguments_state, held_state_for<A>>...> children_;
   Rule rule_;
 };
 
@@ -133,7 +135,7 @@ concept one_by_one = requires(Rule& rule, Child& child, std::ranges::iterator_t<
 template <typename Rule, typename R>
 class range_state : public combinator {
   using element = element_of<R>;
-  using child = branch<range_state, state_for<element>>;
+  using child = branch<range_state, held_state_for<element>>;
   static constexpr bool share_a_slot = one_by_one<Rule, child, std::remove_reference_t<R>>;
 
  public:
@@ -189,7 +191,9 @@ class range_state : public combinator {
     } else {
       for (auto& c : children_) {
         if (rule_.decided()) break;
-        if (!start_child(c)) child_ended(c, c.state.how());
+        if (start_child(c)) continue;
+        child_ended(c, c.state.how());
+        c.let_go();
       }
     }
   }
@@ -214,6 +218,7 @@ class range_state : public combinator {
         rule_.keep(c);  // in order: nobody before it sleeps
       } else {
         child_ended(c, how);
+        c.let_go();
         free = nullptr;
       }
     }

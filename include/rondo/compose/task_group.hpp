@@ -276,7 +276,7 @@ class last_child_state : public child_state<T> {
 template <typename F, typename... Args>
 class group_state : task_group {
   using value_type = task_value<F, task_group&, Args...>;
-  using body_type = branch<group_state, task_state<value_type>>;
+  using body_type = branch<group_state, held_task<value_type>>;
 
  public:
   explicit group_state(group_description<F, Args...>&& d)
@@ -320,7 +320,9 @@ class group_state : task_group {
   friend body_type;
 
   void start_body() noexcept {
-    if (!start_child(body_)) child_ended(body_, body_.state.how());
+    if (start_child(body_)) return;
+    child_ended(body_, body_.state.how());
+    body_.let_go();
   }
   static void start_later(listener& self) noexcept {
     auto& state = static_cast<group_state&>(self);

@@ -61,11 +61,18 @@ class scope;
 class work_watch;  // loop/work_watch.hpp
 
 /// Something that has children and was dropped while they run; see compose/as_completed.hpp.
-struct orphan : list_hook {
+struct orphan {
   scope* left_by = nullptr;  // whose end waits for it
   listener* told = nullptr;  // notified then
+  orphan* next = nullptr;    // of those that it has left
 };
 struct context_node;  // core/context.hpp
+
+/// What has ended, and is to let go of what it holds when no coroutine of its is on the stack any
+/// more. In a list, so that whoever destroys it before can take it out.
+struct leaver : listener, list_hook {
+  explicit leaver(void (*on_end)(listener&) noexcept) noexcept : listener{on_end} {}
+};
 
 /// What tasks wait for that neither the kernel nor a timer will bring, in numbers. Counted on the
 /// loop's thread; virtual time asks for it (loop/loop_clock.hpp).
@@ -255,6 +262,12 @@ class loop_base {
     if (on_rouse_ != nullptr) [[unlikely]] std::exchange(on_rouse_, nullptr)(*this);
   }
 
+  /// Notifies it from the ready queue: before anybody who is told of an end from now on goes on.
+  void let_go_later(leaver& l) noexcept {
+    if (!std::exchange(leave_.queued, true)) push(leave_);
+    leaving_.push_back(l);
+  }
+
   [[nodiscard]] waits_outside& outside() noexcept { return outside_; }
   /// In nanoseconds of the steady clock, for those who want to know since when something has been
   /// suspended: when the step began in which it was; 0 if nobody keeps it.
@@ -299,6 +312,22 @@ class loop_base {
   friend roll_call;
   friend work_watch;
 
+  struct leave : listener, ready_node {
+    explicit leave(loop_base& its) noexcept : listener{&leave::now}, loop(its) {
+      waiter = continuation(static_cast<listener&>(*this));
+    }
+    static void now(listener& self) noexcept {
+      auto& its = static_cast<leave&>(self);
+      its.queued = false;
+      while (!its.loop.leaving_.empty()) {
+        leaver& l = its.loop.leaving_.pop_front();
+        l.notify(l);
+      }
+    }
+    loop_base& loop;
+    bool queued = false;
+  };
+
   // In core/promise.hpp.
   void resume(std::coroutine_handle<> coroutine) noexcept;
   [[nodiscard]] static scope& line_of(std::coroutine_handle<> coroutine) noexcept;
@@ -316,8 +345,9 @@ class loop_base {
   std::coroutine_handle<> bounced_;
   scope* running_ = nullptr;
   std::int64_t watched_time_ = 0;
-  intrusive_list<orphan> orphans_;
   std::size_t orphans_left_ = 0;
+  intrusive_list<leaver> leaving_;
+  leave leave_{*this};
   scope** canceling_ = nullptr;  // where the list of scope::cancel ends, while one is at work
   std::uintptr_t shallow_ = 0;  // 0: not measured, any depth will do
   std::uintptr_t deepest_ = 0;

@@ -135,6 +135,8 @@ class scope {
   }
 
  private:
+  friend loop_base;
+
   void open(loop_base& loop, context_node* context, bool canceled) noexcept {
     loop_ = &loop;
     context_ = context;
@@ -145,6 +147,7 @@ class scope {
     refused_ = 0;
     canceled_ = canceled;
     ended_ = false;
+    orphans_ = nullptr;
   }
 
   [[gnu::cold]] void report_swallowing() noexcept {
@@ -165,6 +168,7 @@ class scope {
   const char* name_;
   source_location place_;
   std::int64_t since_;
+  orphan* orphans_;  // that it has left behind, and that have not ended
   std::uint32_t refused_;
   bool canceled_;
   bool ended_;
@@ -174,23 +178,23 @@ class scope {
 
 inline void loop_base::leave_behind(orphan& o) noexcept {
   o.left_by = running_;
-  orphans_.push_back(o);
+  if (running_ != nullptr) o.next = std::exchange(running_->orphans_, &o);
   ++orphans_left_;
 }
 
 inline bool loop_base::find_orphan(scope& line, listener& told) noexcept {
-  bool found = false;
-  orphans_.for_each([&](orphan& o) {
-    if (found || o.left_by != &line) return;
-    o.told = &told;
-    found = true;
-  });
-  return found;
+  if (line.orphans_ == nullptr) return false;
+  line.orphans_->told = &told;
+  return true;
 }
 
 inline void loop_base::orphan_ended(orphan& o) noexcept {
-  o.unlink();
   --orphans_left_;
+  if (o.left_by != nullptr) {
+    orphan** its = &o.left_by->orphans_;
+    while (*its != &o) its = &(*its)->next;
+    *its = o.next;
+  }
   if (o.told == nullptr || defer_end(*o.left_by, *o.told)) return;
   o.told->notify(*o.told);
 }

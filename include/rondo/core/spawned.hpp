@@ -5,10 +5,14 @@
 // whoever owns it while it runs (the loop, a task_group), by handles, and by those who wait for it.
 // It frees itself when the last of them has left, and reports an error that nobody has asked for.
 //
-//   made -> queued -> running -> ended -> freed
-//                `--------------^          an owner that is failing does not start it any more
+//   made -> queued -> running -> leaving -> done -> freed
+//                `------------------^         an owner that is failing does not start it any more
+//
+// Who is leaving lets go of the coroutine, and of what that was given, before anybody is told of its
+// end: whoever waits for it finds what it held in place.
 
 #include <exception>
+#include <optional>
 #include <stdexcept>
 #include <string_view>
 #include <tuple>
@@ -16,6 +20,7 @@
 #include <utility>
 
 #include <rondo/core/context.hpp>
+#include <rondo/core/held_task.hpp>
 #include <rondo/core/observer.hpp>
 #include <rondo/core/roll_call.hpp>
 #include <rondo/core/task.hpp>
@@ -122,28 +127,29 @@ class spawned_base : public list_hook, public listener, public ready_node {
   virtual ~spawned_base() { delete[] line.name().data(); }
 
   [[nodiscard]] bool was_started() const noexcept { return started_; }
+  [[nodiscard]] bool queued() const noexcept { return phase_ == phase::queued; }
+  [[nodiscard]] bool leaving() const noexcept { return phase_ == phase::leaving; }
   /// Its turn has come: whether it is to be started.
   [[nodiscard]] bool begin() noexcept {
     started_ = !owner_->stopped_;
     phase_ = phase::running;
     return started_;
   }
-  [[nodiscard]] bool running() const noexcept { return phase_ == phase::running; }
-
+  /// The coroutine has ended.
+  void leave() noexcept {
+    line.end();
+    phase_ = phase::leaving;
+  }
+  /// What it has left behind has not ended, and will tell.
+  void wait_on() noexcept { phase_ = phase::running; }
+  /// Nothing of it is left; `this` may be gone after that.
   void end(outcome how) noexcept {
-    if (line.loop().defer_end(line, *this)) return;
     how_ = how;
     phase_ = phase::done;
     unlink();  // from its owner's list
-    if (refs_ == 1) {
-      // The coroutine is still on the stack, so it is let go a turn later; but before anybody who
-      // waits for its owner goes on, because its arguments may refer to what is theirs.
-      line.loop().push(*this);
-    } else {
-      --refs_;
-    }
     if (owner_->each_end_ || how == outcome::error) owner_->ended(*this);
     waiting_.wake_all();
+    release();
   }
 
  private:
@@ -157,7 +163,7 @@ class spawned_base : public list_hook, public listener, public ready_node {
     if (done() && linked()) unlink();
   }
 
-  enum class phase : unsigned char { queued, running, done };
+  enum class phase : unsigned char { queued, running, leaving, done };
 
   spawner* owner_ = nullptr;
   context_holder context_;
@@ -174,7 +180,7 @@ template <typename T>
 class spawned : public spawned_base {
  public:
   spawned(task<T>&& t, std::string_view name)
-      : spawned_base(&spawned::step, name), state_(std::move(t)) {}
+      : spawned(std::move(t), name, &spawned::template step<spawned>) {}
 
   /// Gives the value away. For those who have called take_once.
   T take() {
@@ -193,26 +199,44 @@ class spawned : public spawned_base {
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* block, std::size_t size) noexcept { free_frame(block, size); }
 
+ protected:
+  spawned(task<T>&& t, std::string_view name, void (*its_step)(listener&) noexcept)
+      : spawned_base(its_step, name), state_(std::move(t)) {}
+
+  /// Told through the ready queue to start; by the coroutine that it has ended; and, because that is
+  /// on the stack then, through the queue once more. Self: what is to let go of what it was given.
+  template <typename Self>
+  static void step(listener& self) noexcept {
+    auto& s = static_cast<Self&>(static_cast<spawned_base&>(self));
+    loop_base& loop = s.line.loop();
+    if (s.queued()) {
+      if (s.begin()) {
+        loop.starts(s.line);
+        const loop_base::running_in now(loop, s.line);
+        if (s.state_.start(s.line, static_cast<listener&>(s))) return;
+      }
+      s.leave();
+    } else if (!s.leaving()) {
+      s.leave();
+      return loop.push(s);
+    }
+    {
+      const loop_base::running_in now(loop, s.line);
+      s.let_go();
+    }
+    if (loop.defer_end(s.line, s)) [[unlikely]] return s.wait_on();
+    s.end(s.was_started() ? s.state_.how() : outcome::canceled);
+  }
+  void let_go() noexcept {
+    if (was_started()) state_.let_go();
+  }
+
  private:
   void check() const {
     if (!was_started()) throw operation_canceled();
   }
 
-  /// Told through the ready queue to start, then about the end, and, if there is no handle by then,
-  /// through the queue once more to let go.
-  static void step(listener& self) noexcept {
-    auto& s = static_cast<spawned&>(static_cast<spawned_base&>(self));
-    if (s.done()) return s.release();
-    if (!s.running()) {
-      if (!s.begin()) return s.end(outcome::canceled);
-      s.line.loop().starts(s.line);
-      const loop_base::running_in now(s.line.loop(), s.line);
-      if (s.state_.start(s.line, static_cast<listener&>(s))) return;
-    }
-    s.end(s.was_started() ? s.state_.how() : outcome::canceled);
-  }
-
-  task_state<T> state_;
+  held_task<T> state_;
 };
 
 /// What the callable and its arguments are kept in: before the task, so they outlive it.
@@ -231,15 +255,30 @@ struct kept_call {
   }
 };
 
+template <typename F, typename... Args>
+struct kept_until_the_end {
+  std::optional<kept_call<F, Args...>> call;
+};
+
 template <typename T, typename F, typename... Args>
-class spawned_call final : private kept_call<F, Args...>, public spawned<T> {
+class spawned_call final : private kept_until_the_end<F, Args...>, public spawned<T> {
  public:
+  static_assert(alignof(kept_call<F, Args...>) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__,
+                "spawn: a callable and its arguments are not aligned further than new aligns; hold "
+                "such a one in a std::unique_ptr");
   spawned_call(std::string_view name, F&& callable, Args&&... args)
-      : kept_call<F, Args...>{std::move(callable), {std::move(args)...}},
-        spawned<T>(this->call(), name) {}
+      : kept_until_the_end<F, Args...>{kept_call<F, Args...>{std::move(callable), {std::move(args)...}}},
+        spawned<T>(this->call->call(), name, &spawned<T>::template step<spawned_call>) {}
 
   using spawned<T>::operator new;
   using spawned<T>::operator delete;
+
+ private:
+  friend spawned<T>;
+  void let_go() noexcept {
+    spawned<T>::let_go();
+    this->call.reset();
+  }
 };
 
 /// T, for a callable that gives a task<T>.

@@ -10,7 +10,8 @@
 //     }
 //     auto text = co_await greeting("world");
 //
-// Arguments are moved into the coroutine; what is passed by reference is kept alive by the caller
+// Arguments are moved into the coroutine, which lets go of them when it has ended, also as a child of
+// a combinator whose other children go on; what is passed by reference is kept alive by the caller
 // until the await returns. A lambda's captures are not moved: they live in the lambda object, which
 // must outlive the task. To run several tasks at once see compose/when_all.hpp; to run the first
 // one see loop/run.hpp.
@@ -131,6 +132,8 @@ class task_state {
   task_state& operator=(const task_state&) = delete;
   ~task_state() { coroutine_.destroy(); }
 
+  /// Leaves the coroutine to the caller, and nothing is to be done with the state but to forget it.
+  [[nodiscard]] std::coroutine_handle<task_promise<T>> release() noexcept { return coroutine_; }
   /// Instead of a task that has ended, another one.
   void renew(task<T>&& t) noexcept {
     RONDO_ASSERT(t.coroutine_, "a task was awaited twice, or after it was moved from");

@@ -122,10 +122,7 @@ class wait_list {
   /// Tells the first of whom `is` is true, if there is one.
   template <typename P>
   void wake_first_that(P is) noexcept {
-    place_in_list* found = nullptr;
-    places_.for_each([&](place_in_list& each) {
-      if (found == nullptr && is(each)) found = &each;
-    });
+    place_in_list* const found = places_.find(is);
     if (found == nullptr) return;
     found->unlink();
     found->line_->leave();

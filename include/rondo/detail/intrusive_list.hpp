@@ -76,6 +76,15 @@ class intrusive_list {
     return first;
   }
 
+  /// The first of whom it is true; null: there is none.
+  template <typename F>
+  [[nodiscard]] T* find(F is) noexcept {
+    for (list_hook* hook = head_.next_; hook != &head_; hook = hook->next_) {
+      if (is(static_cast<T&>(*hook))) return static_cast<T*>(hook);
+    }
+    return nullptr;
+  }
+
   /// Calls f with every element. f may unlink the element that it is given, and no other.
   template <typename F>
   void for_each(F f) {

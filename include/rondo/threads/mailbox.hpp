@@ -141,7 +141,7 @@ class mailbox_send_state : leaf, listener, ready_node, room_waiter {
     }
     ready_node::waiter = continuation(static_cast<listener&>(*this));
     switch (core_.put_or_wait(value_, *this)) {
-      case mailbox_core<T>::put_result::closed: how_ = outcome::error; return false;
+      case mailbox_core<T>::put_result::closed: how_ = outcome::error; return pass();
       case mailbox_core<T>::put_result::done: return pass();
       case mailbox_core<T>::put_result::waits: break;
     }

@@ -248,6 +248,11 @@ class limited {
     if (timed_out()) [[unlikely]] scope_.raise();
     return state_.take();
   }
+  void let_go() noexcept
+    requires lets_go<held_state_for<A>>
+  {
+    state_.let_go();
+  }
 
  protected:
   template <typename Make>
@@ -258,7 +263,7 @@ class limited {
   }
 
   timeout_scope scope_;
-  state_for<A> state_;
+  held_state_for<A> state_;
 };
 
 template <typename A>
@@ -300,6 +305,7 @@ class trying : Limited {
   using value = decltype(std::declval<Limited&>().take());
 
  public:
+  using Limited::let_go;
   using Limited::Limited;
   using Limited::start;
   [[nodiscard]] outcome how() const noexcept {
