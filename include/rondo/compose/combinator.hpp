@@ -13,8 +13,10 @@
 // plain operation costs no frame.
 
 #include <cstddef>
+#include <functional>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include <rondo/core/awaitable.hpp>
 #include <rondo/core/held_task.hpp>
@@ -22,6 +24,23 @@
 #include <rondo/core/scope.hpp>
 
 namespace rondo::detail {
+
+/// What a value is stored as where a slot must exist: void as monostate, T& as
+/// reference_wrapper<T>.
+template <typename T>
+struct slot_impl {
+  using type = T;
+};
+template <>
+struct slot_impl<void> {
+  using type = std::monostate;
+};
+template <typename T>
+struct slot_impl<T&> {
+  using type = std::reference_wrapper<T>;
+};
+template <typename T>
+using slot = typename slot_impl<T>::type;
 
 class combinator;
 

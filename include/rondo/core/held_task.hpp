@@ -10,32 +10,13 @@
 
 #include <coroutine>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 #include <rondo/core/task.hpp>
 
 namespace rondo::detail {
-
-/// What a value is stored as where a slot must exist: void as monostate, T& as
-/// reference_wrapper<T>.
-template <typename T>
-struct slot_impl {
-  using type = T;
-};
-template <>
-struct slot_impl<void> {
-  using type = std::monostate;
-};
-template <typename T>
-struct slot_impl<T&> {
-  using type = std::reference_wrapper<T>;
-};
-template <typename T>
-using slot = typename slot_impl<T>::type;
 
 /// As a state of a task. A value whose move may throw stays in the coroutine, and it with it.
 template <typename T>
@@ -67,12 +48,22 @@ class held_task {
   }
   T take() {
     if (holds_ == holding::task) return task_.take();
-    return static_cast<T>(std::move(*this).kept());
+    if (holds_ == holding::error) [[unlikely]] std::rethrow_exception(error_);
+    if constexpr (std::is_reference_v<T>) {
+      return *value_;
+    } else if constexpr (!std::is_void_v<T>) {
+      return std::move(value_);
+    }
   }
   /// The value, where it is; again and again.
   std::add_lvalue_reference_t<T> value() {
     if (holds_ == holding::task) return task_.value();
-    return static_cast<std::add_lvalue_reference_t<T>>(kept());
+    if (holds_ == holding::error) [[unlikely]] std::rethrow_exception(error_);
+    if constexpr (std::is_reference_v<T>) {
+      return *value_;
+    } else if constexpr (!std::is_void_v<T>) {
+      return value_;
+    }
   }
 
   /// It has ended. Runs the user's destructors.
@@ -85,6 +76,8 @@ class held_task {
         holds_ = holding::value;
         if constexpr (std::is_void_v<T>) {
           std::construct_at(&value_);
+        } else if constexpr (std::is_reference_v<T>) {
+          std::construct_at(&value_, &ended.promise().take());
         } else {
           std::construct_at(&value_, ended.promise().take());
         }
@@ -99,15 +92,14 @@ class held_task {
  private:
   enum class holding : unsigned char { task, value, error };
 
-  slot<T>& kept() & {
-    if (holds_ == holding::error) [[unlikely]] std::rethrow_exception(error_);
-    return value_;
-  }
-  slot<T>&& kept() && { return std::move(kept()); }
+  struct nothing {};
+  using kept = std::conditional_t<std::is_void_v<T>, nothing,
+                                  std::conditional_t<std::is_reference_v<T>,
+                                                     std::remove_reference_t<T>*, T>>;
 
   union {
     task_state<T> task_;
-    slot<T> value_;
+    kept value_;
     std::exception_ptr error_;
   };
   holding holds_ = holding::task;

@@ -89,8 +89,8 @@ class spawned_base : public list_hook, public listener, public ready_node {
   /// Sees the context variables of whoever spawned it, for as long as it runs.
   void take_context(context_node* node) noexcept {
     if (node == nullptr) return;
-    context_ = context_holder::share(node);
-    line.set_context(node);
+    line.set_context(context_holder::share(node).release());
+    shares_context_ = true;
   }
 
   void add_ref() noexcept { ++refs_; }
@@ -107,12 +107,15 @@ class spawned_base : public list_hook, public listener, public ready_node {
   /// before.
   bool take_once() noexcept {
     if (how_ == outcome::error) forget();
-    return !std::exchange(taken_, true);
+    const bool first = !taken_;
+    taken_ = true;
+    return first;
   }
   /// Reports its error, once, if nobody has taken it. Afterwards the loop is not needed any more.
   [[gnu::cold, gnu::noinline]] void report_unclaimed() noexcept {
     forget();
-    if (taken_ || std::exchange(reported_, true)) return;
+    if (taken_ || reported_) return;
+    reported_ = true;
     line.loop().report({unhandled_error::kind::spawned, name(), error(), {}});
   }
 
@@ -124,7 +127,10 @@ class spawned_base : public list_hook, public listener, public ready_node {
     waiter = continuation(static_cast<listener&>(*this));
     if (!name.empty()) [[unlikely]] take_name(name);
   }
-  virtual ~spawned_base() { delete[] line.name().data(); }
+  virtual ~spawned_base() {
+    delete[] line.name().data();
+    if (shares_context_) const context_holder its(line.context());
+  }
 
   [[nodiscard]] bool was_started() const noexcept { return started_; }
   [[nodiscard]] bool queued() const noexcept { return phase_ == phase::queued; }
@@ -166,14 +172,14 @@ class spawned_base : public list_hook, public listener, public ready_node {
   enum class phase : unsigned char { queued, running, leaving, done };
 
   spawner* owner_ = nullptr;
-  context_holder context_;
   wait_list waiting_;
   unsigned refs_ = 2;  // the owner's and the handle's
   phase phase_ = phase::queued;
   outcome how_ = outcome::canceled;
-  bool started_ = false;
-  bool taken_ = false;
-  bool reported_ = false;
+  bool started_ : 1 = false;
+  bool taken_ : 1 = false;
+  bool reported_ : 1 = false;
+  bool shares_context_ : 1 = false;  // of the line
 };
 
 template <typename T>
