@@ -23,7 +23,7 @@ ROWS = {
     "await": (126, 0, 0),
     "deep": (161, 0, 0),
     "yield": (60, 0, 0),
-    "spawn_join": (491, 0, 0),
+    "spawn_join": (524, 0, 0),
     "when_all_of_1000": (164, 0, 0),
     "mutex": (38, 0, 0),
     "channel_1": (165, 0, 0),

@@ -283,7 +283,7 @@ class spawned_call final : private kept_until_the_end<F, Args...>, public spawne
   friend spawned<T>;
   void let_go() noexcept {
     spawned<T>::let_go();
-    this->call.reset();
+    if constexpr (held_task<T>::takes_without_throwing) this->call.reset();  // the coroutine is gone
   }
 };
 
