@@ -103,6 +103,18 @@ LOOP_TEST("when_all_settled, as_result and with_timeout around the tasks: the sa
   CHECK(std::get<1>(in_time) == 5);
 }
 
+LOOP_TEST("shield and with_context around a task: the same") {
+  auto a = ends();
+  auto shielded = co_await rondo::when_all(rondo::shield(produce(std::move(a.writer))),
+                                           consume(std::move(a.reader)));
+  CHECK(std::get<1>(shielded) == 5);
+  static rondo::context_var<int> variable;
+  auto b = ends();
+  auto with = co_await rondo::when_all(
+      rondo::with_context(variable, 1, produce(std::move(b.writer))), consume(std::move(b.reader)));
+  CHECK(std::get<1>(with) == 5);
+}
+
 LOOP_TEST("with_task_group: a body that has ended lets go of what it held, and so does a child") {
   auto pipe = ends();
   int read = 0;
@@ -170,24 +182,53 @@ LOOP_TEST("spawn: what is never started lets go of it with its handle") {
   CHECK(seen.expired());
 }
 
-LOOP_TEST("an as_completed stream among the arguments ends before its task counts as ended") {
-  bool child_ended = false;
-  auto held = [](bool& ended) -> task<> {
-    try {
-      co_await rondo::sleep_for(1h);
-    } catch (const rondo::operation_canceled&) {
-      ended = true;
-      throw;
-    }
-  };
-  std::vector<task<>> children;
-  children.push_back(held(child_ended));
-  auto stream = rondo::as_completed(std::move(children));
-  static_cast<void>(co_await rondo::try_for(1ms, stream.next()));  // it runs
-  auto handle = rondo::spawn([](auto) -> task<> { co_await rondo::yield(); }, std::move(stream));
-  co_await handle.wait();
-  CHECK(child_ended);
+// A stream, whose child has begun, and takes a while to end when it is canceled.
+
+task<> ends_slowly(bool& ended) {
+  try {
+    co_await rondo::sleep_for(1h);
+  } catch (const rondo::operation_canceled&) {
+  }
+  co_await rondo::shield(rondo::sleep_for(2ms));
+  ended = true;
 }
+task<rondo::completion_stream<std::vector<task<>>>> begun(bool& ended) {
+  std::vector<task<>> children;
+  children.push_back(ends_slowly(ended));
+  auto stream = rondo::as_completed(std::move(children));
+  static_cast<void>(co_await rondo::try_for(1ms, stream.next()));
+  co_return stream;
+}
+template <typename Stream>
+task<> holds(Stream) {
+  co_await rondo::yield();
+}
+
+LOOP_TEST("an as_completed stream among the arguments ends before its task counts as ended") {
+  bool ended = false;
+  auto handle = rondo::spawn(holds(co_await begun(ended)));
+  co_await handle.wait();
+  CHECK(ended);
+  for (int how = 0; how < 3; ++how) {
+    ended = false;
+    auto stream = co_await begun(ended);
+    switch (how) {
+      case 0: co_await rondo::when_all(holds(std::move(stream))); break;
+      case 1: co_await rondo::shield(rondo::when_all(holds(std::move(stream)))); break;
+      case 2: co_await rondo::with_timeout(1h, rondo::when_any(holds(std::move(stream)))); break;
+    }
+    INFO(how);
+    CHECK(ended);
+  }
+}
+
+ON_BOTH_RINGS("and so does one among the arguments of what a loop runs", {
+  rondo::event_loop loop;
+  bool ended = false;
+  auto stream = loop.run(begun(ended));
+  loop.run(rondo::when_all(holds(std::move(stream))));
+  CHECK(ended);
+})
 
 LOOP_TEST("a value whose move may throw, and one that is a reference, are there all the same") {
   auto values = co_await rondo::when_all(makes(1), makes(2));

@@ -98,6 +98,26 @@ class model {
     const auto tell = w.tell;
     tell(e);
   }
+  /// Tasks that have ended are gone, and count as that, in a turn for all who wait for it.
+  void leave(action gone) {
+    leaving_.push_back(std::move(gone));
+    if (std::exchange(leave_queued_, true)) return;
+    turns_.push_back([this] {
+      leave_queued_ = false;
+      while (!leaving_.empty()) {
+        const auto one = std::move(leaving_.front());
+        leaving_.pop_front();
+        one();
+      }
+    });
+  }
+  /// Whether a child of a combinator does so: a task, or what is around one.
+  static bool leaves(const node& n) {
+    if (!n.plain) return true;
+    const bool around = n.what == kind::timeout || n.what == kind::try_for ||
+                        n.what == kind::shield || n.what == kind::as_result;
+    return around && leaves(n.children[0]);
+  }
   /// Outer lines first: each in its turn, when there are several.
   void cancel(line& l) {
     if (std::exchange(l.canceled, true) || !l.leaf) return;
@@ -434,9 +454,12 @@ class model {
       ++t->pending;
       const auto ended = [this, t, &n, &m](end e) {
         member_ended(n, *t, m, e);
-        if (--t->pending != 0) return;
-        t->parent.leaf = nullptr;
-        complete(t->told, sum_up(n, *t));
+        const auto gone = [this, t, &n] {
+          if (--t->pending != 0) return;
+          t->parent.leaf = nullptr;
+          complete(t->told, sum_up(n, *t));
+        };
+        leaves(*m.what) ? leave(gone) : gone();
       };
       const auto now = start(*m.what, m.own, {ended, false});
       if (!now) continue;
@@ -773,7 +796,7 @@ class model {
     };
     const auto now = start(group_body(n, g), {[this, g, ended](end e) {
                                                 ended(e);
-                                                one_less(*g);
+                                                leave([this, g] { one_less(*g); });
                                               },
                                               false});
     if (!now) return std::nullopt;
@@ -841,6 +864,8 @@ class model {
   std::vector<gate> gates_;
   std::map<int, action> timers_;
   std::deque<action> turns_;
+  std::deque<action> leaving_;
+  bool leave_queued_ = false;
   std::deque<line*> to_cancel_;
   std::map<int, spawned*> handles_;
   std::vector<std::shared_ptr<spawned>> spawned_;

@@ -78,25 +78,38 @@ struct branch : child_base {
     }
   }
 
-  /// It has ended, and its coroutine is not on the stack.
-  void let_go() noexcept;
+  /// It has ended at once, and its coroutine is not on the stack: in the line of who starts it.
+  void let_go() noexcept {
+    if constexpr (lets_go<State>) state.let_go();
+  }
 
   State state;
 
  private:
-  static void let_go_now(listener& self) noexcept { static_cast<branch&>(self).let_go(); }
+  /// And only then it counts as ended: what it leaves behind is waited for.
+  static void let_go_now(listener& self) noexcept {
+    auto& c = static_cast<branch&>(self);
+    loop_base& loop = c.line.loop();
+    {
+      const loop_base::running_in now(loop, c.line);
+      c.let_go();
+    }
+    if (loop.defer_end(c.line, c)) [[unlikely]] return;
+    static_cast<Group&>(*c.owner).one_less();
+  }
   static void ended(listener& self) noexcept {
     auto& c = static_cast<branch&>(self);
     c.line.end();
     loop_base& loop = c.line.loop();
     if (loop.defer_end(c.line, c)) [[unlikely]] return;
+    auto& group = static_cast<Group&>(*c.owner);
+    group.child_ended(c, c.state.how());
     if constexpr (lets_go<State>) {
       c.notify = &branch::let_go_now;
       loop.let_go_later(c);
+    } else {
+      group.one_less();
     }
-    auto& group = static_cast<Group&>(*c.owner);
-    group.child_ended(c, c.state.how());
-    group.one_less();
   }
 };
 
@@ -184,22 +197,9 @@ class combinator : public leaf, public ready_node, public listener {
   [[nodiscard]] scope& line() const noexcept { return *line_; }
 
  private:
-  template <typename Group, typename State>
-  friend struct branch;
-
   std::size_t pending_ = 0;
   scope* line_ = nullptr;
   continuation told_;  // whom to tell, while the ready node is used to put off the start
 };
-
-// Implementation
-
-template <typename Group, typename State>
-void branch<Group, State>::let_go() noexcept {
-  if constexpr (lets_go<State>) {
-    const loop_base::running_in now(line.loop(), owner->line());
-    state.let_go();
-  }
-}
 
 }  // namespace rondo::detail

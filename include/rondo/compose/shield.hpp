@@ -10,6 +10,7 @@
 
 #include <utility>
 
+#include <rondo/core/held_task.hpp>
 #include <rondo/core/nested_line.hpp>
 
 namespace rondo {
@@ -57,11 +58,16 @@ class shield_state : nested_line {
   }
   [[nodiscard]] outcome how() const noexcept { return state_.how(); }
   decltype(auto) take() { return state_.take(); }
+  void let_go() noexcept
+    requires lets_go<held_state_for<A>>
+  {
+    state_.let_go();
+  }
 
  private:
   static constexpr leaf_kind kind{"shield", [](leaf&) noexcept {}, &nested_line::show_inner};
 
-  state_for<A> state_;
+  held_state_for<A> state_;
 };
 
 }  // namespace detail

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <rondo/core/context.hpp>
+#include <rondo/core/held_task.hpp>
 #include <rondo/core/nested_line.hpp>
 
 namespace rondo {
@@ -80,13 +81,18 @@ class with_context_state : nested_line {
   }
   [[nodiscard]] outcome how() const noexcept { return state_.how(); }
   decltype(auto) take() { return state_.take(); }
+  void let_go() noexcept
+    requires lets_go<held_state_for<A>>
+  {
+    state_.let_go();
+  }
 
  private:
   static constexpr leaf_kind kind{"with_context", &nested_line::pass_on, &nested_line::show_inner};
 
   context_holder newest_;
   context_node* oldest_;
-  state_for<A> state_;
+  held_state_for<A> state_;
 };
 
 }  // namespace detail

@@ -84,7 +84,11 @@ class inbox {
   /// By the loop: who sleeps in its place, from now on: a wake-up is a write to their eventfd.
   /// Whoever has read the old one by then has put its message there before; the loop looks for
   /// messages afterwards.
-  void sleeps_on(int eventfd) noexcept { sleeper_.store(eventfd, std::memory_order_seq_cst); }
+  void sleeps_on(int eventfd) noexcept {
+    sleeper_.store(eventfd, std::memory_order_seq_cst);
+    ready_node* newest = asleep();  // falling asleep is to change the word, behind that
+    newest_.compare_exchange_strong(newest, nullptr, std::memory_order_seq_cst);
+  }
 
   /// By the loop: queues all messages, oldest first.
   void deliver(loop_base& loop) noexcept {
