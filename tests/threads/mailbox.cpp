@@ -416,3 +416,23 @@ ON_BOTH_RINGS("sending and receiving allocate nothing", {
   if (!rondo_test::heap_is_counted() || RONDO_FRAME_POOL == 0) SKIP("needs a counted heap");
   CHECK(rondo::run(allocations_of_messages()) == 0);
 })
+
+LOOP_TEST("who sends to a closed mailbox again and again does not keep the others from running") {
+  mailbox<int> box(rondo::event_loop::current(), 1);
+  box.close();
+  bool others_ran = false;
+  auto other = rondo::spawn([](bool& ran) -> task<> {
+    co_await rondo::yield();
+    ran = true;
+  }(others_ran));
+  int refused = 0;
+  while (!others_ran) {
+    try {
+      co_await box.send(1);
+    } catch (const rondo::channel_closed&) {
+      ++refused;
+    }
+  }
+  co_await std::move(other);
+  CHECK(refused > 0);
+}
