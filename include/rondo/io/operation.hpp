@@ -216,7 +216,7 @@ class operation_state : in_flight, ready_node {
 
   [[nodiscard]] engine& loop() const noexcept { return static_cast<engine&>(line_->loop()); }
   /// The same, for what only happens while the loop runs, and without asking the line for it: behind
-  /// a system call, waiting for one load after the other is most of what an operation costs.
+  /// a system call one load waits for the other, which was 9 of 190 ns of an operation alone.
   [[nodiscard]] engine& running() const noexcept {
     RONDO_ASSERT(running_loop == &line_->loop(), "an operation was started outside of its loop");
     return static_cast<engine&>(*running_loop);
